@@ -1,0 +1,315 @@
+"""The folder that holds a model: readable without charnn, checked when it is read, never pickled.
+
+    checkpoints/NAME/              a run
+        metrics.jsonl              what was measured on the way, a line each
+        step-1000/                 a checkpoint
+            config.json            what the model is and where it comes from
+            model.safetensors      its weights, named and laid out as PyTorch does
+            tokenizer/             how text becomes ids
+            training/              in the last one: what resuming needs
+            manifest.json          the format's version; every file's size and SHA-256
+        best -> step-1000          relative links
+        last -> step-1000
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from charnn.errors import CheckpointError, UsageError
+from charnn.files import cannot_write, sha256, staged_folder, sync, to_json
+from charnn.text import Tokenizer, load_tokenizer
+
+FORMAT = 1
+CONFIG, WEIGHTS, MANIFEST, TRAINING = "config.json", "model.safetensors", "manifest.json", "training"
+
+Tensors = Mapping[str, NDArray[Any]]
+Link = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The architecture of a language model."""
+
+    cell: Literal["lstm"] = field(default="lstm", metadata={"help": "The recurrent cell."})
+    layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})
+    hidden: int = field(default=256, metadata={"help": "Units of each layer."})
+    embedding: int = field(
+        default=64, metadata={"help": "Size of the token embedding; 0 feeds one-hot vectors."}
+    )
+    tied: bool = field(
+        default=False, metadata={"help": "Let the output share the embedding's weights."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.cell != "lstm":
+            raise UsageError(f"no cell is called {self.cell!r}", "there is: lstm")
+        for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= 1 << 20:
+                raise UsageError(f"--{name} must be a whole number from {least} on, not {value}")
+        if self.tied and not self.embedding:
+            raise UsageError("--tied needs an embedding, and --embedding 0 has none")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What ``config.json`` says."""
+
+    model: ModelConfig
+    vocabulary: int
+    """The number of ids."""
+    start_id: int
+    end_id: int | None
+    step: int
+    validation_nats: float | None
+    """Nats per token on the validation split, as training measured them."""
+    corpus: Mapping[str, Any] = field(default_factory=dict)
+    """The corpus it was trained on: name, path, digest."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the run."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found whole."""
+
+    path: Path
+    config: CheckpointConfig
+    weights: Tensors
+    tokenizer: Tokenizer
+    digest: str
+    """The SHA-256 of its manifest, which tells of every file."""
+
+
+def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a model and its shape."""
+    H, E = config.hidden, config.embedding
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, E)} if E else {}
+    for n in range(config.layers):
+        inputs = H if n else (E or vocabulary)
+        shapes |= {
+            f"layers.{n}.weight_ih": (4 * H, inputs),
+            f"layers.{n}.weight_hh": (4 * H, H),
+            f"layers.{n}.bias_ih": (4 * H,),
+            f"layers.{n}.bias_hh": (4 * H,),
+        }
+    if not config.tied:
+        shapes["output.weight"] = (vocabulary, H)
+    elif E != H:
+        shapes["projection.weight"] = (E, H)
+    shapes["output.bias"] = (vocabulary,)
+    return shapes
+
+
+def count_parameters(config: ModelConfig, vocabulary: int) -> dict[str, int]:
+    """The number of parameters, part by part."""
+    parts: dict[str, int] = {}
+    for name, shape in expected_shapes(config, vocabulary).items():
+        part = name.rpartition(".")[0]
+        parts[part] = parts.get(part, 0) + int(np.prod(shape))
+    return parts
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def write_checkpoint(
+    run: Path,
+    config: CheckpointConfig,
+    weights: Tensors,
+    tokenizer: Tokenizer,
+    training: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write ``run/step-N``: under another name, synced, then renamed.
+
+    Args:
+        run: the run's folder.
+        config: what ``config.json`` will say.
+        weights: the model's tensors, by the names of ``expected_shapes``.
+        tokenizer: how text becomes ids.
+        training: files for ``training/``: what resuming needs.
+
+    Raises:
+        OutputError: it cannot be written; nothing is left of it.
+    """
+    target = run / f"step-{config.step}"
+    with staged_folder(target, what="checkpoint", replace=True) as folder:
+        (folder / CONFIG).write_text(to_json(asdict(config)), encoding="utf-8")
+        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
+        (folder / WEIGHTS).write_bytes(safetensors.numpy.save(contiguous))
+        tokenizer.save(folder / "tokenizer")
+        if training is not None:
+            (folder / TRAINING).mkdir()
+            for name, data in training.items():
+                (folder / TRAINING / name).write_bytes(data)
+        files = {}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                data = path.read_bytes()
+                files[path.relative_to(folder).as_posix()] = {
+                    "size": len(data),
+                    "sha256": sha256(data),
+                }
+        (folder / MANIFEST).write_text(to_json({"format": FORMAT, "files": files}))
+    return target
+
+
+def link(run: Path, name: Link, target: Path) -> None:
+    """Let ``run/name`` point to a checkpoint of the run, by one rename."""
+    temporary = run / f".{name}.{os.getpid()}.tmp"
+    with cannot_write("link", run / name):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target.name)
+        temporary.replace(run / name)
+        sync(run)
+
+
+def remove_old(run: Path, keep: set[Path]) -> None:
+    """Remove the run's checkpoints that neither a link names nor ``keep``."""
+    kept = {path.name for path in keep} | {
+        os.readlink(run / name) for name in ("best", "last") if (run / name).is_symlink()
+    }
+    for path in run.glob("step-*"):
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def resolve(path: Path, name: Link = "best") -> Path:
+    """The checkpoint folder that a path means: itself, or the one that a run's link names.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if (path / MANIFEST).is_file():
+        return path.resolve()
+    for candidate in (path / name, path / "last"):
+        if (candidate / MANIFEST).is_file():
+            return candidate.resolve()
+    if path.is_file():
+        why = " (pickle files can run code, so they are never read)"
+        raise CheckpointError(
+            f"{path} is a file; a checkpoint is a folder"
+            + (why if path.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt") else "")
+        )
+    what = f"no checkpoint in {path}" if path.exists() else f"no such checkpoint: {path}"
+    raise CheckpointError(what, "train one with charnn train")
+
+
+def runs(folder: Path) -> list[Path]:
+    """The runs in a folder that have a checkpoint, the newest first."""
+    found = []
+    for path in folder.glob("*/last"):
+        manifest = path / MANIFEST
+        if manifest.is_file():
+            found.append((manifest.stat().st_mtime_ns, path.parent))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def read_checkpoint(path: Path, name: Link = "best") -> Checkpoint:
+    """Read a checkpoint, or the one that a run's link names, and check every part of it.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or from a newer charnn.
+    """
+    folder = resolve(path, name)
+    manifest = _read_manifest(folder)
+    files = manifest["files"]
+    for file in files:
+        if file.startswith("tokenizer/"):
+            read_verified(folder, file, files)
+    try:
+        fields = json.loads(read_verified(folder, CONFIG, files))
+        fields["model"] = ModelConfig(**fields["model"])
+        config = CheckpointConfig(**fields)
+        weights = safetensors.numpy.load(read_verified(folder, WEIGHTS, files))
+        tokenizer = load_tokenizer(folder / "tokenizer")
+        _check(config, weights, tokenizer)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a damaged file may cause
+        raise CheckpointError(f"{folder} is damaged: {error}") from None
+    digest = sha256((folder / MANIFEST).read_bytes())
+    return Checkpoint(folder, config, weights, tokenizer, digest)
+
+
+def read_training(folder: Path) -> dict[str, bytes]:
+    """The files of ``training/`` in a checkpoint folder.
+
+    Raises:
+        CheckpointError: they are missing or damaged.
+    """
+    files = _read_manifest(folder)["files"]
+    prefix = f"{TRAINING}/"
+    found = {
+        file.removeprefix(prefix): read_verified(folder, file, files)
+        for file in files
+        if file.startswith(prefix)
+    }
+    if not found:
+        raise CheckpointError(f"{folder} holds no training state", "only a run's last one does")
+    return found
+
+
+def read_verified(folder: Path, file: str, files: Mapping[str, Any]) -> bytes:
+    """A file of a checkpoint, after its size and hash were found right."""
+    try:
+        wanted = files[file]
+        path = folder / file
+        if path.stat().st_size != wanted["size"]:
+            raise CheckpointError(f"{folder} is damaged: {file} has the wrong size")
+        data = path.read_bytes()
+    except KeyError:
+        raise CheckpointError(f"{folder} is damaged: its manifest lacks {file}") from None
+    except OSError as error:
+        raise CheckpointError(f"{folder} is damaged: {file}: {error.strerror}") from None
+    if sha256(data) != wanted["sha256"]:
+        raise CheckpointError(f"{folder} is damaged: {file} was altered")
+    return data
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        version, files = manifest["format"], manifest["files"]
+        if version != FORMAT:
+            raise CheckpointError(
+                f"{folder} has format {version}; this charnn reads {FORMAT}",
+                "install the charnn that made it",
+            )
+        for file, entry in files.items():
+            inside = re.fullmatch(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", file)
+            if not (inside and type(entry["size"]) is int and isinstance(entry["sha256"], str)):
+                raise ValueError(f"bad entry {file!r}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder} is damaged: {MANIFEST}: {error}") from None
+    return dict(manifest)
+
+
+def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> None:
+    if tokenizer.vocabulary_size != config.vocabulary:
+        raise CheckpointError("the tokenizer and the model have different vocabularies")
+    for id in (config.start_id, config.end_id):
+        if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
+            raise CheckpointError(f"id {id} is not in the vocabulary")
+    expected = expected_shapes(config.model, config.vocabulary)
+    for name in sorted(expected.keys() | weights.keys()):
+        found = weights[name].shape if name in weights else None
+        if found != expected.get(name):
+            raise CheckpointError(
+                f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}"
+            )
+        if weights[name].dtype != np.float32:
+            raise CheckpointError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")

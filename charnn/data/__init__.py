@@ -1,0 +1,1 @@
+"""Ids on disk, and the arrays that training reads."""

@@ -1,0 +1,222 @@
+"""Text to a tokenized corpus: survey, split, learn the vocabulary, encode. All as streams."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from charnn.data.store import (
+    HEADER,
+    CorpusHeader,
+    SplitHeader,
+    TokenizedCorpus,
+    dtype_for,
+    is_corpus,
+)
+from charnn.errors import CorpusError, InputError, UnknownTokenError, UsageError
+from charnn.files import cannot_write, staged_folder
+from charnn.text import Tokenizer, TokenizerConfig, train_tokenizer
+from charnn.text.base import UnknownTally
+from charnn.text.corpus import Advance, Chunks, Slice, find_files, spool, survey
+
+DocumentMode = Literal["file", "line", "blank"]
+
+#: The text between two documents, by mode; in mode "file" no text stands between two.
+_END_TEXTS: dict[DocumentMode, str] = {"file": "", "line": "\n", "blank": "\n\n"}
+
+#: Called when a stage begins, with its name and its size in bytes; returns what counts the bytes.
+Watch = Callable[[str, int], Advance]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Which text makes a corpus, and how it is divided."""
+
+    train: tuple[Path, ...]
+    """Files and folders."""
+    validation: tuple[Path, ...] = ()
+    """Files to validate on; without them a share is cut from the end."""
+    test: tuple[Path, ...] = ()
+    validation_share: float = 0.1
+    """The share that is cut from the end for validation."""
+    document: DocumentMode = "file"
+    """What makes a document: a file, a line, or what stands between blank lines."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_share < 1:
+            raise UsageError("the share for validation must be at least 0 and below 1")
+
+
+def tokenize_corpus(
+    sources: SourceConfig,
+    config: TokenizerConfig,
+    target: Path,
+    *,
+    force: bool = False,
+    watch: Watch = lambda stage, size: lambda done: None,
+) -> tuple[TokenizedCorpus, bool]:
+    """Tokenize text into the folder ``target``, which appears whole or not at all.
+
+    Args:
+        sources: the text.
+        config: the tokenizer.
+        target: the folder to make, ``corpora/NAME``.
+        force: whether another corpus of that name gives way.
+        watch: is told of progress.
+
+    Returns:
+        The corpus, and whether it was made: False if the same text, tokenized the same way, was
+        already there.
+
+    Raises:
+        InputError: a source is missing, empty, or no text.
+        CorpusError: ``target`` holds another corpus and ``force`` is not set.
+        OutputError: ``target`` cannot be written.
+    """
+    names = {
+        "train": find_files(sources.train),
+        "validation": find_files(sources.validation),
+        "test": find_files(sources.test),
+    }
+    surveyed = {
+        split: survey(
+            files,
+            watch("reading", sum(file.stat().st_size for file in files)),
+            text=config.tokenizer != "byte",
+        )
+        for split, files in names.items()
+        if files
+    }
+    several = len(names["train"]) > 1
+    if several or sources.document != "file":
+        config = replace(config, end_text=_END_TEXTS[sources.document])
+    source = {
+        "files": [str(path) for path in names["train"]],
+        "bytes": sum(corpus.size for corpus in surveyed.values()),
+        "digests": {split: corpus.digest for split, corpus in surveyed.items()},
+    }
+    options: dict[str, Any] = {
+        **asdict(config),
+        "document": sources.document,
+        "validation_share": 0.0 if sources.validation else sources.validation_share,
+    }
+    if target.exists() and not force:
+        return _existing(target, source, options), False
+
+    splits: dict[str, Slice] = {split: corpus.whole() for split, corpus in surveyed.items()}
+    if not sources.validation and sources.validation_share:
+        train, validation = surveyed["train"].split(1 - sources.validation_share)
+        splits = {"train": train, "validation": validation} | (
+            {"test": splits["test"]} if "test" in splits else {}
+        )
+    tokenizer = _train(splits, config, watch)
+    with staged_folder(target, what="corpus", replace=force) as folder:
+        headers = {}
+        for split, slice in splits.items():
+            advance = watch(f"encoding {split}", slice.size)
+            headers[split] = _encode(tokenizer, slice, folder / split, advance)
+        tokenizer.save(folder / "tokenizer")
+        header = CorpusHeader(
+            target.name, tokenizer.kind, tokenizer.vocabulary_size, source, options, headers
+        )
+        (folder / HEADER).write_text(header.to_json(), encoding="utf-8")
+    return TokenizedCorpus.open(target), True
+
+
+def keep_stream(stream: BinaryIO, folder: Path) -> Path:
+    """Keep standard input in a file of ``folder``, since a corpus is read more than once."""
+    with cannot_write("standard input to", folder):
+        return spool(stream, folder / "standard-input")
+
+
+def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> TokenizedCorpus:
+    if not is_corpus(target):
+        raise CorpusError(f"{target} exists and is no tokenized corpus", "choose another place: -o")
+    corpus = TokenizedCorpus.open(target)
+    same_text = corpus.header.source["digests"] == source["digests"]
+    if same_text and corpus.header.options == options:
+        return corpus
+    what = "with other options" if same_text else "from other text"
+    raise CorpusError(
+        f"{target} exists, made {what}", "--force replaces it, -o chooses another place"
+    )
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """The files of some slices, each as its chunks; iterates as often as needed."""
+
+    slices: tuple[Slice, ...]
+    advance: Advance
+
+    def __iter__(self) -> Iterator[Chunks]:
+        for slice in self.slices:
+            for part in slice.parts(self.advance):
+                yield part.chunks
+
+
+def _train(splits: dict[str, Slice], config: TokenizerConfig, watch: Watch) -> Tokenizer:
+    """Learn the vocabulary: symbols are counted over all of the corpus, so that every split can be
+    told in them; subwords are learned from the training split.
+    """
+    if config.tokenizer == "byte":
+        return train_tokenizer((), config)
+    learned = (splits["train"],) if config.tokenizer == "subword" else tuple(splits.values())
+    advance = watch("counting", sum(slice.size for slice in learned))
+    return train_tokenizer(_Documents(learned, advance), config)
+
+
+def _encode(tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance) -> SplitHeader:
+    """Write ``stem``.ids and ``stem``.documents."""
+    dtype = dtype_for(tokenizer.vocabulary_size)
+    bytes_of_id = np.array([len(token) for token in tokenizer.token_bytes], dtype=np.int64)
+    end_id = tokenizer.end_id
+    tally = UnknownTally()
+    tokens = decoded = size = characters = documents = 0
+    last_id = -1
+
+    with (
+        stem.with_suffix(".ids").open("wb") as ids_file,
+        stem.with_suffix(".documents").open("wb") as documents_file,
+    ):
+
+        def write(ids: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+            nonlocal tokens, decoded, documents, last_id
+            if not len(ids):
+                return
+            before = np.concatenate(([last_id], ids[:-1]))
+            begins = before == (-1 if end_id is None else end_id)
+            begins[0] |= tokens == 0
+            starts = tokens + np.flatnonzero(begins)
+            ids_file.write(ids.astype(dtype).tobytes())
+            documents_file.write(starts.astype("<u8").tobytes())
+            tokens += len(ids)
+            decoded += int(bytes_of_id[ids].sum())
+            documents += len(starts)
+            last_id = int(ids[-1])
+
+        def counted(chunks: Chunks) -> Chunks:
+            nonlocal size, characters
+            for chunk in chunks:
+                size += len(chunk)
+                characters += _characters(chunk)
+                yield chunk
+
+        for part in slice.parts(advance):
+            try:
+                for ids in tokenizer.encode_stream(counted(part.chunks), tally):
+                    write(ids)
+            except (InputError, UnknownTokenError) as error:
+                raise error.at(part.path) from None
+            if end_id is not None and part.reaches_end and last_id != end_id:
+                write(np.array([end_id]))
+                size += int(bytes_of_id[end_id])
+                characters += _characters(tokenizer.token_bytes[end_id])
+    exact = tokenizer.exact and not tally.count and decoded == size
+    return SplitHeader(tokens, size, characters, documents, tally.count, exact)
+
+
+def _characters(data: bytes) -> int:
+    return int(np.count_nonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80))

@@ -1,0 +1,142 @@
+"""A tokenized corpus: a folder with memory-mapped ids, their JSON header, and the tokenizer.
+
+    corpus.json            the header: what is in it, and what it was made from
+    train.ids              the ids, little-endian uint16 (or uint32 for over 65,536 symbols)
+    train.documents        where each document begins, little-endian uint64
+    validation.*, test.*   likewise
+    tokenizer/             the tokenizer
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charnn.errors import CorpusError
+from charnn.files import sha256, to_json
+from charnn.text import Tokenizer, load_tokenizer
+
+FORMAT = 1
+HEADER = "corpus.json"
+SPLITS = ("train", "validation", "test")
+
+
+def dtype_for(vocabulary_size: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """The smallest type on disk that holds every id."""
+    return np.dtype("<u2") if vocabulary_size <= 1 << 16 else np.dtype("<u4")
+
+
+@dataclass(frozen=True)
+class SplitHeader:
+    """What one split holds."""
+
+    tokens: int
+    bytes: int
+    """Bytes of source text."""
+    characters: int
+    """Its code points (bytes that begin one)."""
+    documents: int
+    unknown: int
+    """Tokens that the vocabulary lacks and that were lost."""
+    exact: bool
+    """Whether the ids decode to the source text, byte for byte in length."""
+
+
+@dataclass(frozen=True)
+class CorpusHeader:
+    """What ``corpus.json`` says."""
+
+    name: str
+    tokenizer: str
+    vocabulary: int
+    """The number of ids."""
+    source: Mapping[str, Any]
+    """The files, their size, and the digest that identifies them."""
+    options: Mapping[str, Any]
+    """How they were tokenized."""
+    splits: Mapping[str, SplitHeader]
+
+    def to_json(self) -> str:
+        """The header as it is written."""
+        return to_json({"format": FORMAT, **asdict(self)})
+
+
+@dataclass(frozen=True)
+class TokenizedCorpus:
+    """An opened corpus folder."""
+
+    path: Path
+    header: CorpusHeader
+
+    @classmethod
+    def open(cls, path: Path) -> "TokenizedCorpus":
+        """Read the header of the corpus in ``path`` and check it against the files.
+
+        Raises:
+            CorpusError: there is none, or it is damaged or from a newer charnn.
+        """
+        file = path / HEADER
+        try:
+            fields = json.loads(file.read_bytes())
+            version = fields.pop("format")
+            if version != FORMAT:
+                raise CorpusError(
+                    f"{path} has format {version}; this charnn reads {FORMAT}",
+                    "tokenize the text again",
+                )
+            fields["splits"] = {
+                name: SplitHeader(**split) for name, split in fields["splits"].items()
+            }
+            corpus = cls(path, CorpusHeader(**fields))
+            item = dtype_for(corpus.header.vocabulary).itemsize
+            for name, split in corpus.header.splits.items():
+                size = (path / f"{name}.ids").stat().st_size
+                if name not in SPLITS or size != split.tokens * item:
+                    raise CorpusError(f"{path} is damaged: {name}.ids is not as its header says")
+        except FileNotFoundError as error:
+            missing = Path(error.filename)
+            if missing == file:
+                raise CorpusError(f"no tokenized corpus in {path}", "make one with charnn tokenize")
+            raise CorpusError(f"{path} is damaged: {missing.name} is missing") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CorpusError(f"{path} is damaged: {error}") from None
+        return corpus
+
+    @property
+    def digest(self) -> str:
+        """Identifies the corpus: the SHA-256 of its header."""
+        return sha256(self.header.to_json().encode())
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made it."""
+        tokenizer = load_tokenizer(self.path / "tokenizer")
+        if tokenizer.vocabulary_size != self.header.vocabulary:
+            raise CorpusError(f"{self.path} is damaged: the tokenizer is not the one it names")
+        return tokenizer
+
+    def tokens(self, split: str) -> NDArray[np.unsignedinteger[Any]]:
+        """The ids of a split, mapped into memory, not read.
+
+        Raises:
+            CorpusError: the corpus has no such split.
+        """
+        if split not in self.header.splits:
+            raise CorpusError(
+                f"{self.path} has no {split} split", f"it has {', '.join(self.header.splits)}"
+            )
+        if not self.header.splits[split].tokens:
+            return np.zeros(0, dtype=dtype_for(self.header.vocabulary))
+        return np.memmap(
+            self.path / f"{split}.ids", dtype=dtype_for(self.header.vocabulary), mode="r"
+        )
+
+
+def is_corpus(path: Path) -> bool:
+    """Whether a folder looks like a tokenized corpus."""
+    return (path / HEADER).is_file()

@@ -1,0 +1,1 @@
+"""From logits to ids: filters, sampling, beam search. Knows no tokenizer and no architecture."""

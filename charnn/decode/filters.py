@@ -1,0 +1,114 @@
+"""What may follow, narrowed down: pure functions from log-probabilities to log-probabilities.
+
+A candidate that is filtered away has -inf; what stays keeps its value. The order is fixed:
+temperature, top-k, top-p, min-p. Ties keep the lowest id.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charnn.errors import UsageError
+from charnn.step import Floats, log_softmax
+
+Filter = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the next token is drawn."""
+
+    temperature: float = field(
+        default=0.8,
+        metadata={
+            "flags": ("--temperature", "--temp"),
+            "help": "Divides the logits: below 1 sharper, above 1 more daring.",
+        },
+    )
+    top_k: int = field(default=0, metadata={"help": "Draw from the K likeliest tokens; 0: all."})
+    top_p: float = field(
+        default=1.0,
+        metadata={"help": "Draw from the likeliest tokens that together have this probability."},
+    )
+    min_p: float = field(
+        default=0.0,
+        metadata={"help": "Draw from tokens with this share of the likeliest one's probability."},
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise UsageError(
+                f"--temperature must be above 0, not {self.temperature}",
+                "--greedy takes the likeliest token",
+            )
+        if self.top_k < 0:
+            raise UsageError(f"--top-k must be 0 (off) or more, not {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p must be above 0 and at most 1, not {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            raise UsageError(f"--min-p must be from 0 to 1, not {self.min_p}")
+
+
+def top_k(log_probs_BV: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Keep exactly the k likeliest (all, if there are fewer).
+
+    >>> top_k(np.array([[-1.0, -2.0, -1.0, -1.0]]), 2).tolist()
+    [[-1.0, -inf, -1.0, -inf]]
+    """
+    if k >= log_probs_BV.shape[-1]:
+        return log_probs_BV
+    kept = np.argsort(-log_probs_BV, axis=-1, kind="stable")[..., :k]
+    filtered = np.full_like(log_probs_BV, -np.inf)
+    np.put_along_axis(filtered, kept, np.take_along_axis(log_probs_BV, kept, -1), -1)
+    return filtered
+
+
+def top_p(log_probs_BV: NDArray[np.float64], p: float) -> NDArray[np.float64]:
+    """Keep the fewest likeliest whose probabilities reach p: nucleus sampling.
+
+    Holtzman et al. (2020), "The Curious Case of Neural Text Degeneration", section 3.1.
+
+    >>> np.exp(top_p(np.log([[0.5, 0.3, 0.2]]), 0.7)).round(2).tolist()
+    [[0.5, 0.3, 0.0]]
+    """
+    order = np.argsort(-log_probs_BV, axis=-1, kind="stable")
+    descending = np.exp(np.take_along_axis(log_probs_BV, order, -1))
+    descending /= descending.sum(axis=-1, keepdims=True)
+    before = np.cumsum(descending, axis=-1) - descending
+    away = np.empty(order.shape, dtype=bool)
+    np.put_along_axis(away, order, before >= p, -1)
+    away &= log_probs_BV < log_probs_BV.max(axis=-1, keepdims=True)
+    return np.where(away, -np.inf, log_probs_BV)
+
+
+def min_p(log_probs_BV: NDArray[np.float64], p: float) -> NDArray[np.float64]:
+    """Keep what has at least p times the probability of the likeliest.
+
+    Nguyen et al. (2024), "Turning Up the Heat: Min-p Sampling", section 3.
+
+    >>> np.exp(min_p(np.log([[0.5, 0.3, 0.2]]), 0.5)).round(2).tolist()
+    [[0.5, 0.3, 0.0]]
+    """
+    floor = log_probs_BV.max(axis=-1, keepdims=True) + np.log(p)
+    return np.where(log_probs_BV < floor, -np.inf, log_probs_BV)
+
+
+def make_filter(config: SamplingConfig) -> Callable[[Floats], NDArray[np.float64]]:
+    """The filters of ``config`` as one function: logits [B, V] to log-probabilities [B, V]."""
+    filters: list[Filter] = []
+    if config.top_k:
+        filters.append(lambda log_probs_BV: top_k(log_probs_BV, config.top_k))
+    if config.top_p < 1:
+        filters.append(lambda log_probs_BV: top_p(log_probs_BV, config.top_p))
+    if config.min_p > 0:
+        filters.append(lambda log_probs_BV: min_p(log_probs_BV, config.min_p))
+
+    def apply(logits_BV: Floats) -> NDArray[np.float64]:
+        log_probs_BV = log_softmax(logits_BV / config.temperature)
+        for filter in filters:
+            log_probs_BV = filter(log_probs_BV)
+        return log_probs_BV
+
+    return apply

@@ -1,0 +1,134 @@
+"""A checkpoint as a StepModel, on NumPy alone.
+
+For one token and row, a step is one matrix-vector product a layer and one for the output. The first
+layer has none for its input: what the input contributes is looked up in a table, one row a token,
+that was computed beforehand (where the vocabulary is small enough).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charnn.cells.lstm import LSTM
+from charnn.cells.stack import Stack
+from charnn.checkpoint import ModelConfig, Tensors
+from charnn.step import Floats, Ids, State, log_softmax
+
+#: The size that the first layer's table may have.
+_TABLE_BYTES = 64 << 20
+
+#: Steps that are unrolled at a time when text is scored: bounds the memory that takes.
+_SCORED_STEPS = 1024
+
+#: Logits that are made at a time when text is scored.
+_SCORED_LOGITS = 1 << 22
+
+
+class Engine:
+    """A recurrent language model that runs without torch.
+
+    Args:
+        config: the architecture.
+        weights: its tensors, by the names that ``charnn.checkpoint`` documents; any float type.
+        start_id: what an empty prompt feeds.
+        end_id: ends a document.
+    """
+
+    def __init__(
+        self, config: ModelConfig, weights: Tensors, *, start_id: int, end_id: int | None
+    ) -> None:
+        self.start_id = start_id
+        self.end_id = end_id
+        self._stack = Stack(
+            [
+                LSTM(*(weights[f"layers.{n}.{name}"] for name in LSTM.tensors))
+                for n in range(config.layers)
+            ]
+        )
+        self._embedding_VE = weights.get("embedding.weight")
+        self._output_bias_V = weights["output.bias"]
+        self.vocabulary_size = len(self._output_bias_V)
+        if config.tied:
+            assert self._embedding_VE is not None
+            self._output_VH = self._embedding_VE
+            if "projection.weight" in weights:
+                self._output_VH = self._embedding_VE @ weights["projection.weight"]
+        else:
+            self._output_VH = weights["output.weight"]
+        self._table_VG = self._make_table()
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros: nothing was read."""
+        return self._stack.initial_state(batch)
+
+    def step(self, ids_B: Ids, state: State) -> tuple[Floats, State]:
+        """Read one id a row: logits [B, V] and the new state."""
+        hidden_BH, state = self._stack.advance(self._project(ids_B), state)
+        return self._logits(hidden_BH), state
+
+    def prefill(self, ids_BT: Ids, lengths_B: Ids, state: State) -> tuple[Floats, State]:
+        """Read ragged prompts; an empty one reads ``start_id``."""
+        if not ids_BT.shape[1]:
+            ids_BT = np.zeros((len(lengths_B), 1), dtype=np.int64)
+        empty_B = lengths_B == 0
+        ids_BT = np.where(empty_B[:, None], self.start_id, ids_BT)
+        lengths_B = np.maximum(lengths_B, 1)
+        for begin in range(0, ids_BT.shape[1], _SCORED_STEPS):
+            part = slice(begin, begin + _SCORED_STEPS)
+            remaining_B = (lengths_B - begin).clip(0, _SCORED_STEPS)
+            _, state = self._stack.unroll(self._project(ids_BT[:, part]), remaining_B, state)
+        return self._logits(self._top(state)), state
+
+    def nats(self, ids_BT: Ids, lengths_B: Ids, state: State) -> tuple[NDArray[np.float64], State]:
+        """What reading costs: -log P of every id given all before it."""
+        nats_BT = np.zeros(ids_BT.shape)
+        for begin in range(0, ids_BT.shape[1], _SCORED_STEPS):
+            part = ids_BT[:, begin : begin + _SCORED_STEPS]
+            remaining_B = (lengths_B - begin).clip(0, _SCORED_STEPS)
+            before_BH = self._top(state)
+            hidden_BTH, state = self._stack.unroll(self._project(part), remaining_B, state)
+            # Each id was predicted from what the top layer showed one step earlier.
+            seen_BTH = np.concatenate((before_BH[:, None], hidden_BTH[:, :-1]), axis=1)
+            scored_BT = np.arange(part.shape[1]) < remaining_B[:, None]
+            nats_BT[:, begin : begin + _SCORED_STEPS][scored_BT] = self._costs(
+                seen_BTH[scored_BT], part[scored_BT]
+            )
+        return nats_BT, state
+
+    def _top(self, state: State) -> Any:
+        """What the top layer showed last."""
+        return state[self._stack.top]
+
+    def _costs(self, hidden_NH: Floats, ids_N: Ids) -> NDArray[np.float64]:
+        costs_N = np.empty(len(ids_N))
+        rows = max(1, _SCORED_LOGITS // self.vocabulary_size)
+        for begin in range(0, len(ids_N), rows):
+            part = slice(begin, begin + rows)
+            log_probs_NV = log_softmax(self._logits(hidden_NH[part]))
+            costs_N[part] = -log_probs_NV[np.arange(len(log_probs_NV)), ids_N[part]]
+        return costs_N
+
+    def _logits(self, hidden_BH: Floats) -> Floats:
+        logits_BV: Floats = hidden_BH @ self._output_VH.T
+        logits_BV += self._output_bias_V
+        return logits_BV
+
+    def _make_table(self) -> Floats | None:
+        first, V = self._stack.layers[0], self.vocabulary_size
+        dtype = self._output_bias_V.dtype
+        if self._embedding_VE is None:
+            return np.concatenate(
+                [first.project(np.eye(min(256, V - n), V, n, dtype)) for n in range(0, V, 256)]
+            )
+        gates = first.project(np.zeros(first.input_size, dtype)).size
+        if V * gates * dtype.itemsize > _TABLE_BYTES:
+            return None
+        return first.project(self._embedding_VE)
+
+    def _project(self, ids: Ids) -> Floats:
+        """The first layer's share of the input, for ids of any shape."""
+        if self._table_VG is not None:
+            return self._table_VG[ids]
+        assert self._embedding_VE is not None
+        return self._stack.layers[0].project(self._embedding_VE[ids])

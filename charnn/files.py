@@ -1,0 +1,121 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from charnn.errors import OutputError
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of ``data``, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_json(value: Any) -> str:
+    """JSON for people: indented, not escaped, never NaN."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def cannot_write(what: str, path: Path) -> Iterator[None]:
+    """Turn any ``OSError`` inside into an ``OutputError`` that names ``what`` and ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {what} {path}: {error.strerror or error}") from error
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def clear_leftovers(target: Path) -> None:
+    """Put right what a killed ``staged_folder(target)`` left: unfinished folders go, and a folder
+    that was moved aside to make room comes back if nothing took its place.
+    """
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        process, *aside = leftover.name.removeprefix(f".{target.name}.").split(".")[:-1]
+        if not process.isdigit() or _is_running(int(process)):
+            continue
+        if aside and not target.exists():
+            leftover.rename(target)
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill, which becomes ``target`` once the block ends well.
+
+    Everything is written under another name beside it, synced, and renamed: a reader sees the
+    old folder or the new one. If the block fails, nothing of it stays.
+
+    Args:
+        target: where the folder will be.
+        what: what it is, for error messages ("corpus", "checkpoint").
+        replace: whether a folder that is already there gives way.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    with cannot_write(what, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(target)
+        staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        staging.mkdir()
+    try:
+        with cannot_write(what, target):
+            yield staging
+            for path in sorted(staging.rglob("*")):
+                sync(path)
+            sync(staging)
+            if replace and target.exists():
+                old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+                target.rename(old)
+                staging.rename(target)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                staging.rename(target)
+            sync(target.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole: under another name, synced, then renamed into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with cannot_write("file", path):
+            temporary.write_bytes(data)
+            sync(temporary)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""Opens a checkpoint of any kind as a StepModel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charnn.checkpoint import Checkpoint, read_checkpoint
+from charnn.engine import Engine
+from charnn.step import StepModel
+from charnn.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Model:
+    """A language model ready to run, with what it takes to talk to it in text."""
+
+    checkpoint: Checkpoint
+    step_model: StepModel
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How text becomes ids."""
+        return self.checkpoint.tokenizer
+
+
+def open_model(path: Path) -> Model:
+    """Open a checkpoint, or the best one of a run.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    checkpoint = read_checkpoint(path)
+    config = checkpoint.config
+    engine = Engine(
+        config.model, checkpoint.weights, start_id=config.start_id, end_id=config.end_id
+    )
+    return Model(checkpoint, engine)

@@ -1,0 +1,1 @@
+"""The cells as trainable PyTorch modules, and the models made of them."""

@@ -1,0 +1,76 @@
+"""The trainable language model: embedding, recurrent layers, projection to the vocabulary."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charnn.checkpoint import ModelConfig, Tensors
+from charnn.nn.recurrent import StackedLSTM, State
+
+
+class LanguageModel(nn.Module):
+    """Predicts every next token of a batch of windows.
+
+    Args:
+        config: the architecture.
+        vocabulary: V, the number of ids.
+        dropout: the share of activations that are dropped in training: behind the embedding,
+            between the layers, and before the output.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        E, H = config.embedding, config.hidden
+        self.vocabulary = vocabulary
+        self.embedding = nn.Embedding(vocabulary, E) if E else None
+        self.recurrent = StackedLSTM(E or vocabulary, H, config.layers, dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(H, E, bias=False) if config.tied and E != H else None
+        self.output = nn.Linear(E if config.tied else H, vocabulary)
+        if self.embedding is not None:
+            # Tied weights are also the output's, which wants them small.
+            nn.init.normal_(self.embedding.weight, std=E**-0.5 if config.tied else 1.0)
+            if config.tied:
+                self.output.weight = self.embedding.weight
+        nn.init.zeros_(self.output.bias)
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros."""
+        return self.recurrent.initial_state(batch)
+
+    def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read a window: logits [B, T, V] and the state behind it."""
+        if self.embedding is None:
+            x_BTI = F.one_hot(ids_BT, self.vocabulary).to(self.output.weight.dtype)
+        else:
+            x_BTI = self.dropout(self.embedding(ids_BT))
+        hidden_BTH, state = self.recurrent(x_BTI, state)
+        hidden_BTH = self.dropout(hidden_BTH)
+        if self.projection is not None:
+            hidden_BTH = self.projection(hidden_BTH)
+        return self.output(hidden_BTH), state
+
+
+def _checkpoint_name(name: str) -> str:
+    """A parameter's name in a checkpoint: ``layers.0.weight_ih`` for ``recurrent.layers.0...``."""
+    return name.removeprefix("recurrent.").removesuffix("_l0")
+
+
+def named_weights(model: LanguageModel) -> dict[str, Tensor]:
+    """The parameters by their names in a checkpoint; each tied weight once."""
+    return {_checkpoint_name(name): tensor for name, tensor in model.named_parameters()}
+
+
+def export_weights(model: LanguageModel) -> Tensors:
+    """The parameters as NumPy arrays, float32; on a CPU they share their memory with the model."""
+    return {
+        name: tensor.detach().to("cpu", torch.float32).numpy()
+        for name, tensor in named_weights(model).items()
+    }
+
+
+def import_weights(model: LanguageModel, weights: Tensors) -> None:
+    """Copy weights from a checkpoint into the model."""
+    with torch.no_grad():
+        for name, tensor in named_weights(model).items():
+            tensor.copy_(torch.from_numpy(weights[name]))

@@ -1,0 +1,276 @@
+"""The contract of all tokenizers: bytes or text to ids, and back."""
+
+import abc
+import codecs
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charnn.errors import InputError, UnknownTokenError, UsageError
+from charnn.files import to_json
+from charnn.text.vocabulary import UnknownPolicy
+
+Ids = NDArray[np.int64]
+
+#: The texts of a corpus, each as a stream of bytes.
+Documents = Iterable[Iterable[bytes]]
+
+#: The bytes that go through a tokenizer at a time.
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """What `charnn tokenize` may be asked for. Each tokenizer uses its part and refuses the rest."""
+
+    tokenizer: Literal["byte", "char", "word", "subword"] = "char"
+    vocabulary_size: int | None = None
+    """The size that the vocabulary is cut to."""
+    min_count: int | None = None
+    """Tokens seen less often are cut."""
+    unknown: UnknownPolicy | None = None
+    """What becomes of tokens that the vocabulary lacks."""
+    lowercase: bool = False
+    words: Literal["text", "whitespace"] = "text"
+    """How text is cut into words."""
+    subword: Literal["unigram", "bpe"] = "unigram"
+    """The algorithm that finds the subwords."""
+    end_text: str | None = None
+    """The text between two documents, which becomes the end token; "" if no text stands for it,
+    None if the corpus is one document."""
+
+    def __post_init__(self) -> None:
+        if self.min_count is not None and self.min_count < 1:
+            raise UsageError("--min-count must be at least 1")
+        if self.vocabulary_size is not None and self.vocabulary_size < 1:
+            raise UsageError("--vocab-size must be at least 1")
+        cuts = self.tokenizer in ("char", "word")
+        for option, given, fits in (
+            ("--min-count", self.min_count is not None, cuts),
+            ("--unknown", self.unknown is not None, cuts),
+            ("--lowercase", self.lowercase, cuts),
+            ("--vocab-size", self.vocabulary_size is not None, self.tokenizer != "byte"),
+            ("--words", self.words != "text", self.tokenizer == "word"),
+            ("--subword", self.subword != "unigram", self.tokenizer == "subword"),
+        ):
+            if given and not fits:
+                raise UsageError(f"{option} means nothing to the {self.tokenizer} tokenizer")
+
+
+@dataclass
+class UnknownTally:
+    """What an encoding met that the vocabulary lacks and could not keep."""
+
+    count: int = 0
+    """How many tokens."""
+    first: str = ""
+    """The first of them."""
+    offset: int = 0
+    """Its place in the text, in characters (code points)."""
+
+    def add(self, token: str, offset: int, count: int = 1) -> None:
+        """Note ``count`` tokens, the first of which is ``token`` at ``offset``."""
+        if not self.count:
+            self.first, self.offset = token, offset
+        self.count += count
+
+    def __str__(self) -> str:
+        point = f"U+{ord(self.first[0]):04X} " if len(self.first) == 1 else ""
+        return f"{self.count} unknown, the first {point}{self.first!r} at character {self.offset}"
+
+
+class Tokenizer(abc.ABC):
+    """Text to ids and ids to bytes.
+
+    ``decode`` looks every id up in one table, so decode(a + b) = decode(a) + decode(b).
+    """
+
+    kind: ClassVar[str]
+    token_bytes: tuple[bytes, ...]
+    """Id to the bytes it stands for."""
+    end_id: int | None = None
+    """The id that ends a document."""
+    unknown_id: int | None = None
+    """The id that stands for what the vocabulary lacks."""
+    exact: bool = True
+    """Whether known text returns byte for byte."""
+    loses: str = ""
+    """What it cannot keep, in words; empty if it keeps all text."""
+
+    @classmethod
+    @abc.abstractmethod
+    def train(cls, documents: Documents, config: TokenizerConfig) -> Self:
+        """Learn the vocabulary from a corpus.
+
+        Args:
+            documents: its texts, each as a stream of bytes; iterable more than once.
+            config: what is wanted.
+
+        Raises:
+            InputError: the corpus is not UTF-8 (the byte tokenizer takes anything).
+        """
+
+    @abc.abstractmethod
+    def encode_stream(
+        self,
+        chunks: Iterable[bytes],
+        tally: UnknownTally | None = None,
+        unknown: UnknownPolicy | None = None,
+    ) -> Iterator[Ids]:
+        """Encode a stream piece by piece: the ids do not depend on where it was cut.
+
+        Args:
+            chunks: the bytes of the text.
+            tally: counts what the vocabulary lacks and cannot keep.
+            unknown: what to do about that, if not what the tokenizer was trained for.
+
+        Raises:
+            InputError: the bytes are not UTF-8 (the byte tokenizer takes anything).
+            UnknownTokenError: something is unknown and the policy is "error".
+        """
+
+    @abc.abstractmethod
+    def fields(self) -> dict[str, Any]:
+        """What ``tokenizer.json`` says, as plain values."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_fields(cls, fields: Mapping[str, Any], folder: Path) -> Self:
+        """The tokenizer that ``tokenizer.json`` in ``folder`` tells of."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The number of ids."""
+        return len(self.token_bytes)
+
+    @cached_property
+    def start_id(self) -> int:
+        """What stands before a text that begins: the end token, a line end, or else id 0."""
+        if self.end_id is not None:
+            return self.end_id
+        return self.token_bytes.index(b"\n") if b"\n" in self.token_bytes else 0
+
+    def encode(
+        self,
+        text: bytes | str,
+        tally: UnknownTally | None = None,
+        unknown: UnknownPolicy | None = None,
+    ) -> list[int]:
+        """The ids of a text; see ``encode_stream``."""
+        data = text.encode() if isinstance(text, str) else text
+        pieces = self.encode_stream([data], tally, unknown)
+        return [id for piece in pieces for id in piece.tolist()]
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The bytes that ids stand for.
+
+        Raises:
+            InputError: an id is not in the vocabulary.
+        """
+        table = self.token_bytes
+        try:
+            return b"".join([table[id] if id >= 0 else table[len(table)] for id in ids])
+        except IndexError:
+            raise InputError(f"an id is not in 0..{len(table) - 1}") from None
+
+    def save(self, folder: Path) -> None:
+        """Write one file to load, ``tokenizer.json``, and one to read, ``vocabulary.tsv``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        fields = {"kind": self.kind, **self.fields()}
+        (folder / "tokenizer.json").write_text(to_json(fields), encoding="utf-8")
+        counts = [""] * self.vocabulary_size
+        if "counts" in fields:
+            counts[-len(fields["counts"]) :] = map(str, fields["counts"])
+        with (folder / "vocabulary.tsv").open("w", encoding="utf-8") as file:
+            file.write("id\tcount\ttoken\n")
+            for id, (count, token) in enumerate(zip(counts, self.token_bytes, strict=True)):
+                file.write(f"{id}\t{count}\t{token.decode('utf-8', 'backslashreplace')!r}\n")
+
+
+def load_fields(folder: Path) -> dict[str, Any]:
+    """Read ``tokenizer.json``.
+
+    Raises:
+        InputError: it is missing or no JSON object.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        fields = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read the tokenizer {path}: {error}") from None
+    if not isinstance(fields, dict):
+        raise InputError(f"the tokenizer {path} is damaged")
+    return fields
+
+
+def decode_utf8(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Bytes as text, wherever the bytes are cut.
+
+    Raises:
+        InputError: they are not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    for chunk in chunks:
+        held = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise _not_text(offset - held + error.start) from None
+        offset += len(chunk)
+        if text:
+            yield text
+    if decoder.getstate()[0]:
+        raise _not_text(offset - len(decoder.getstate()[0]))
+
+
+def _not_text(offset: int) -> InputError:
+    return InputError(
+        f"this is no UTF-8 text: invalid at byte {offset}",
+        "--tokenizer byte takes any file",
+    )
+
+
+def lower(text: str) -> str:
+    """Lower case, one character at a time: the result does not depend on where a stream is cut
+    (Python lowers a capital sigma by what stands around it).
+    """
+    return "".join(map(str.lower, text)) if "Σ" in text else text.lower()
+
+
+def split_documents(texts: Iterable[str], end_text: str | None) -> Iterator[str | None]:
+    """Cut text at every ``end_text``; None stands where one was.
+
+    >>> list(split_documents(["one\\n", "\\ntwo"], "\\n\\n"))
+    ['one', None, 'two']
+    """
+    if not end_text:
+        yield from texts
+        return
+    held = ""
+    for text in texts:
+        *whole, held = (held + text).split(end_text)
+        for part in whole:
+            if part:
+                yield part
+            yield None
+        keep = max((n for n in range(len(end_text)) if held.endswith(end_text[:n])), default=0)
+        if len(held) > keep:
+            yield held[: len(held) - keep]
+            held = held[len(held) - keep :]
+    if held:
+        yield held
+
+
+def unknown_error(tally: UnknownTally) -> UnknownTokenError:
+    """The error of the policy "error"."""
+    return UnknownTokenError(
+        f"the vocabulary lacks something: {tally}",
+        "tokenize with a lower --min-count or another --unknown",
+    )

@@ -1,0 +1,204 @@
+"""The subword tokenizer: sentencepiece, set up to keep all text.
+
+Kudo & Richardson (2018), "SentencePiece"; unigram: Kudo (2018), "Subword Regularization"; BPE:
+Sennrich et al. (2016), "Neural Machine Translation of Rare Words with Subword Units".
+"""
+
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from charnn.errors import InputError, UsageError
+from charnn.text.base import (
+    Documents,
+    Ids,
+    Tokenizer,
+    TokenizerConfig,
+    UnknownTally,
+    decode_utf8,
+    split_documents,
+)
+from charnn.text.vocabulary import UNKNOWN_TEXT, UnknownPolicy
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+
+#: sentencepiece writes a space as this; where a text has one of its own, it is spelled in bytes.
+_SPACE = "▁"
+
+#: Lines are cut here (characters), since sentencepiece drops long ones when it learns.
+_LINE_CHARACTERS = 1000
+
+#: Lines that sentencepiece learns from at the most, drawn at random.
+_SAMPLE_LINES = 1_000_000
+
+_DEFAULT_SIZE = 2000
+
+#: The share of all characters in a text that get a piece of their own; the rest is spelled in bytes.
+_COVERAGE = 0.9995
+
+#: The unknown piece, the line end, and 256 bytes.
+_FIXED_PIECES = 258
+
+
+def lines_of(texts: Iterable[str | None]) -> Iterator[list[str] | None]:
+    """Cut a stream of text after line ends, long lines where they get too long; None passes.
+
+    >>> list(lines_of(["a\\nb", "c\\n"]))
+    [['a\\n'], ['bc\\n'], []]
+    """
+    pattern = re.compile(rf"[^\n]{{0,{_LINE_CHARACTERS - 1}}}\n|[^\n]{{{_LINE_CHARACTERS}}}")
+    held = ""
+    for text in texts:
+        if text is None:
+            yield [held] if held else []
+            held = ""
+            yield None
+            continue
+        held += text
+        matches = list(pattern.finditer(held))
+        if matches:
+            yield [match[0] for match in matches]
+            held = held[matches[-1].end() :]
+    yield [held] if held else []
+
+
+class SubwordTokenizer(Tokenizer):
+    """Pieces that sentencepiece found, bytes for what they do not cover, line ends as tokens.
+
+    No normalization, no added prefix, white space kept: all text returns exactly.
+    """
+
+    kind = "subword"
+
+    def __init__(self, model: bytes, end_text: str | None = None) -> None:
+        import sentencepiece
+
+        processor: SentencePieceProcessor = sentencepiece.SentencePieceProcessor()
+        processor.LoadFromSerializedProto(model)
+        self._processor = processor
+        self._model = model
+        self._end_text = end_text
+        size = processor.get_piece_size()
+        table: list[bytes] = []
+        for id in range(size):
+            piece = processor.id_to_piece(id)
+            if processor.is_byte(id):
+                table.append(bytes([int(piece[3:5], 16)]))
+            elif processor.is_unknown(id):
+                table.append(UNKNOWN_TEXT.encode())
+            else:
+                table.append(piece.replace(_SPACE, " ").encode())
+        self._spelled_space = [processor.piece_to_id(f"<0x{x:02X}>") for x in _SPACE.encode()]
+        if end_text is not None:
+            self.end_id = size
+            table.append(end_text.encode())
+        self.token_bytes = tuple(table)
+
+    @classmethod
+    def train(cls, documents: Documents, config: TokenizerConfig) -> Self:
+        """Learn the pieces from a bounded random sample of the corpus's lines."""
+        import sentencepiece
+
+        characters: Counter[str] = Counter()
+        for chunks in documents:
+            for text in decode_utf8(chunks):
+                characters.update(text)
+        for skipped in (_SPACE, "\0", "\n", " "):
+            characters.pop(skipped, None)
+        size, coverage = _size_and_coverage(characters, config.vocabulary_size)
+        sample = (
+            line.rstrip("\n").replace("\0", "").replace(_SPACE, "")
+            for chunks in documents
+            for lines in lines_of(split_documents(decode_utf8(chunks), config.end_text))
+            for line in lines or ()
+        )
+        written = io.BytesIO()
+        sentencepiece.set_random_generator_seed(0)
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=filter(None, sample),
+                model_writer=written,
+                model_type=config.subword,
+                vocab_size=size - (config.end_text is not None),
+                hard_vocab_limit=config.vocabulary_size is not None and config.subword == "bpe",
+                input_sentence_size=_SAMPLE_LINES,
+                max_sentence_length=4 * _LINE_CHARACTERS,
+                byte_fallback=True,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                user_defined_symbols=["\n"],
+                character_coverage=coverage,
+                num_threads=4,
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split()).rpartition("] ")[2]
+            raise UsageError(
+                f"sentencepiece cannot make {size} subwords of this corpus: {reason}",
+                "choose another --vocab-size",
+            ) from None
+        return cls(written.getvalue(), config.end_text)
+
+    def encode_stream(
+        self,
+        chunks: Iterable[bytes],
+        tally: UnknownTally | None = None,
+        unknown: UnknownPolicy | None = None,
+    ) -> Iterator[Ids]:
+        """Nothing is unknown: what no piece covers is spelled in bytes."""
+        for lines in lines_of(split_documents(decode_utf8(chunks), self._end_text)):
+            if lines is None:
+                yield np.array([self.end_id], dtype=np.int64)
+                continue
+            ids: list[int] = []
+            for line in lines:
+                head, *rest = line.split(_SPACE)
+                ids += self._processor.encode(head)
+                for part in rest:
+                    ids += self._spelled_space
+                    ids += self._processor.encode(part)
+            yield np.array(ids, dtype=np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write sentencepiece's own model beside the two files of every tokenizer."""
+        super().save(folder)
+        (folder / "subword.model").write_bytes(self._model)
+
+    def fields(self) -> dict[str, Any]:
+        return {"end_text": self._end_text}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any], folder: Path) -> Self:
+        path = folder / "subword.model"
+        end_text = fields["end_text"]
+        if not (end_text is None or isinstance(end_text, str)):
+            raise ValueError("end_text is malformed")
+        try:
+            return cls(path.read_bytes(), end_text)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"cannot read the sentencepiece model {path}: {error}") from None
+
+
+def _size_and_coverage(characters: Counter[str], asked: int | None) -> tuple[int, float]:
+    """The vocabulary's size, and the share of characters that fits into half of it."""
+    counts = sorted(characters.values(), reverse=True)
+    total = max(sum(counts), 1)
+    covered = list(itertools.accumulate(counts))
+    needed = next((n for n, seen in enumerate(covered, 1) if seen >= _COVERAGE * total), 0)
+    size = asked or max(_DEFAULT_SIZE, 2 * needed)
+    room = max((size - _FIXED_PIECES) // 2, 1)
+    if needed <= room:
+        return size, _COVERAGE
+    return size, covered[room - 1] / total

@@ -1,0 +1,1 @@
+"""Truncated backpropagation through time, and all that it takes to do it well."""

@@ -1,0 +1,89 @@
+"""What a training run may be told. Imports nothing heavy, so that ``--help`` can show it."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from charnn.errors import UsageError
+
+
+def _option(default: Any, help: str, *flags: str, group: str = "Training") -> Any:
+    return field(default=default, metadata={"help": help, "flags": flags, "group": group})
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often to save: ``500`` (steps) or ``5m`` (minutes).
+
+    >>> Interval.parse("5m")
+    Interval(steps=None, minutes=5.0)
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Interval":
+        """Read what a user wrote.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text)
+        if match and float(match[1]) > 0 and (match[2] or "." not in match[1]):
+            if match[2]:
+                return cls(minutes=float(match[1]))
+            return cls(steps=int(match[1]))
+        raise UsageError(f"--save-every takes steps (500) or minutes (5m), not {text!r}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run. At most one of ``minutes``, ``steps`` and ``epochs`` is its budget."""
+
+    minutes: float | None = _option(
+        None, "Train for this long: the first steps are timed, then their number is fixed.",
+        group="Budget",
+    )
+    steps: int | None = _option(None, "Train for this many steps.", group="Budget")
+    epochs: float | None = _option(
+        None, "Train until every token was read this often.", group="Budget"
+    )
+    batch: int = _option(32, "Lanes that read the corpus side by side.")
+    bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
+    dropout: float = _option(0.1, "Share of activations dropped behind every layer.")
+    lr: float = _option(4e-3, "Peak learning rate; it warms up, then falls to zero.")
+    warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
+    weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
+    clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
+    clip_value: float = _option(0.0, "Cut each gradient entry off at this size; 0: do not.")
+    seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed")
+    save_every: str | None = _option(
+        None, "Validate and save every so many steps (500) or minutes (5m)."
+    )
+    device: str = _option("auto", "Where to train: auto, cpu, cuda.")
+    threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
+
+    def __post_init__(self) -> None:
+        budgets = {
+            f"--{name}": value
+            for name in ("minutes", "steps", "epochs")
+            if (value := getattr(self, name)) is not None
+        }
+        if len(budgets) > 1:
+            raise UsageError(f"{' and '.join(budgets)} exclude each other", "give one budget")
+        for name, value in budgets.items():
+            if not 0 < value < float("inf"):
+                raise UsageError(f"{name} must be above 0, not {value}")
+        for name, least in (("batch", 1), ("bptt", 1), ("warm_up", 0), ("threads", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} must be at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
+        for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} must not be negative, but is {getattr(self, name)}")
+        if self.save_every is not None:
+            Interval.parse(self.save_every)

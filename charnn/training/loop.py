@@ -1,0 +1,517 @@
+"""The training loop. It yields what happens; whoever runs it draws."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from charnn.checkpoint import (
+    CheckpointConfig,
+    ModelConfig,
+    link,
+    read_checkpoint,
+    read_training,
+    remove_old,
+    write_checkpoint,
+)
+from charnn.data.store import TokenizedCorpus
+from charnn.data.windows import EvaluationLanes, Windows
+from charnn.decode.filters import SamplingConfig
+from charnn.decode.loop import generate, sampler
+from charnn.engine import Engine
+from charnn.errors import CheckpointError, CorpusError, TrainingError, UsageError
+from charnn.files import cannot_write
+from charnn.nn.language_model import LanguageModel, export_weights, import_weights
+from charnn.nn.recurrent import State, detach
+from charnn.step import pad
+from charnn.training.config import Interval, TrainingConfig
+from charnn.training.loss import loss
+from charnn.training.resume import Progress, dropout_seed, pack, unpack
+from charnn.training.schedule import affordable_steps, interval, is_timed, learning_rate
+
+METRICS = "metrics.jsonl"
+
+_DEFAULT_MINUTES = 10.0
+_SAVE_MINUTES = 5.0
+_METRICS_STEPS = 10
+_EVALUATION_LANES, _EVALUATION_LENGTH, _EVALUATION_WARM_UP = 64, 256, 128
+_SAMPLE_TOKENS = 80
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is set up; the first step comes next."""
+
+    run: Path
+    model: ModelConfig
+    vocabulary: int
+    lanes: int
+    """Lanes in use: fewer than asked for where the corpus is short."""
+    step: int
+    """Steps already done, if the run was resumed."""
+    steps: int | None
+    """Steps planned; None while they are being timed."""
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step was done."""
+
+    step: int
+    steps: int | None
+    tokens_seen: int
+    seconds: float
+    train_nats: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The model was validated, where the corpus has a held-out part, and saved."""
+
+    step: int
+    validation_nats: float | None
+    best: bool
+    checkpoint: Path
+    sample: list[int]
+    """Ids of a line that the model wrote."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run is over."""
+
+    run: Path
+    step: int
+    steps: int | None
+    best_nats: float | None
+    seconds: float
+    stopped: bool
+    """Whether it was stopped before its budget was spent."""
+
+
+Event = Started | Stepped | Saved | Ended
+
+
+def new_run(folder: Path, name: str) -> Path:
+    """Make the run's folder; if the name is taken, NAME-2, NAME-3, ...
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with cannot_write("run", folder / name):
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            run = folder / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                run.mkdir()
+                return run
+            number += 1
+
+
+def clip_gradients(parameters: list[Tensor], config: TrainingConfig) -> float:
+    """Clip by value, then by norm, as the config has it.
+
+    Pascanu et al. (2013), "On the difficulty of training recurrent neural networks", section 3.2.
+
+    Returns:
+        The norm of the gradient before.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if config.clip_value:
+        torch.nn.utils.clip_grad_value_(parameters, config.clip_value)
+    if config.clip_norm:
+        clipped = torch.nn.utils.get_total_norm(gradients) if config.clip_value else norm
+        torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, clipped)
+    return float(norm)
+
+
+def validate(model: LanguageModel, tokens: Any, device: torch.device) -> float | None:
+    """Nats per token over all true successors of a held-out text, None if it is too short.
+
+    The text is read in lanes side by side; each begins with a state that has read the tokens
+    before it. ``charnn.score.evaluate`` reads it in one piece.
+    """
+    if len(tokens) < 2:
+        return None
+    lanes = max(1, min(_EVALUATION_LANES, len(tokens) // _EVALUATION_LENGTH))
+    warm_up = _EVALUATION_WARM_UP if lanes > 1 else 0
+    state = model.initial_state(lanes)
+    nats, count = 0.0, 0
+    model.eval()
+    with torch.inference_mode():
+        for arrays in EvaluationLanes(tokens, lanes, _EVALUATION_LENGTH, warm_up):
+            inputs, labels, scored = (torch.from_numpy(array).to(device) for array in arrays)
+            window_nats, window_count, state = loss(model, (inputs, labels, scored), state)
+            nats += float(window_nats)
+            count += window_count
+    model.train()
+    return nats / count
+
+
+class _Metrics:
+    """``metrics.jsonl``: a line every few steps, cut back to the checkpoint on resume."""
+
+    def __init__(self, run: Path, step: int) -> None:
+        self._path = run / METRICS
+        with cannot_write("metrics", self._path):
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+            kept = [line for line in lines if _step_of(line) <= step]
+            self._file: IO[str] = self._path.open("w", encoding="utf-8")
+            self._file.writelines(line.decode() + "\n" for line in kept)
+        self._nats: list[float] = []
+
+    def add(self, stepped: Stepped, validation_nats: float | None, *, force: bool) -> None:
+        if validation_nats is None:
+            self._nats.append(stepped.train_nats)
+        if not force and stepped.step % _METRICS_STEPS:
+            return
+        recent = self._nats or [stepped.train_nats]
+        line = {
+            "step": stepped.step,
+            "tokens_seen": stepped.tokens_seen,
+            "seconds": round(stepped.seconds, 3),
+            "train_nats": sum(recent) / len(recent),
+            "validation_nats": validation_nats,
+            "learning_rate": stepped.learning_rate,
+            "gradient_norm": stepped.gradient_norm,
+        }
+        self._nats.clear()
+        with cannot_write("metrics", self._path):
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+
+def _step_of(line: bytes) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+class _Trainer:
+    """One run: the model, its optimizer, and where it stands."""
+
+    def __init__(
+        self, corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig, run: Path
+    ) -> None:
+        self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
+        self.device = _device(config.device)
+        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        tokens = corpus.tokens("train")
+        self.lanes = max(1, min(config.batch, len(tokens) // config.bptt))
+        self.windows = Windows(tokens, self.lanes, config.bptt)
+        splits = corpus.header.splits
+        self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
+        torch.manual_seed(config.seed)
+        self.model = LanguageModel(model, corpus.header.vocabulary, config.dropout).to(self.device)
+        self.parameters: list[Tensor] = list(self.model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.state: State = self.model.initial_state(self.lanes)
+        self.step = 0
+        self.steps: int | None = None
+        self.seconds = 0.0
+        self.best_nats: float | None = None
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.lanes * self.config.bptt
+
+    def restore(self, checkpoint_folder: Path) -> None:
+        """Go back to where a checkpoint stands."""
+        checkpoint = read_checkpoint(checkpoint_folder)
+        import_weights(self.model, checkpoint.weights)
+        files = read_training(checkpoint.path)
+        progress, self.state = unpack(files, self.model, self.optimizer, self.lanes)
+        self.step, self.steps = progress.step, progress.steps
+        self.seconds, self.best_nats = progress.seconds, progress.best_nats
+
+    def plan(self) -> None:
+        """Fix the number of steps, if the budget says it."""
+        if self.config.steps is not None:
+            self.steps = self.step + self.config.steps
+        elif self.config.epochs is not None:
+            self.steps = self.step + math.ceil(self.config.epochs * self.windows.per_epoch)
+
+    def take_step(self) -> Stepped:
+        """Forward, backward, clip, update."""
+        began = time.perf_counter()
+        config = self.config
+        rate = learning_rate(self.step, self.steps, config.lr, config.warm_up)
+        torch.manual_seed(dropout_seed(config.seed, self.step))
+        inputs_BT, labels_BT = (
+            torch.from_numpy(array).to(self.device) for array in self.windows[self.step]
+        )
+        nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), self.state)
+        self.optimizer.zero_grad()
+        (nats / count).backward()
+        norm = clip_gradients(self.parameters, config)
+        train_nats = float(nats.detach()) / count
+        if not (math.isfinite(train_nats) and math.isfinite(norm)):
+            raise TrainingError(
+                f"the loss is no number at step {self.step + 1} (gradient norm {norm})",
+                "a lower --lr or --clip-norm helps; what was saved before is kept",
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.state = detach(state)
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+        return Stepped(
+            self.step,
+            self.steps,
+            self.step * self.tokens_per_step,
+            self.seconds,
+            train_nats,
+            rate,
+            norm,
+        )
+
+    def save(self) -> Saved:
+        """Validate, write a checkpoint, and let the links follow."""
+        began = time.perf_counter()
+        nats = validate(self.model, self.held_out, self.device)
+        best = nats is None or self.best_nats is None or nats < self.best_nats
+        if best:
+            self.best_nats = nats
+        self.seconds += time.perf_counter() - began
+        tokenizer = self.corpus.tokenizer
+        header = self.corpus.header
+        config = CheckpointConfig(
+            model=self.model_config,
+            vocabulary=header.vocabulary,
+            start_id=tokenizer.start_id,
+            end_id=tokenizer.end_id,
+            step=self.step,
+            validation_nats=nats,
+            corpus={
+                "name": header.name,
+                "path": str(self.corpus.path),
+                "digest": self.corpus.digest,
+            },
+            training=asdict(self.config),
+        )
+        weights = export_weights(self.model)
+        steps = self.steps if self.steps is not None else self.step
+        progress = Progress(self.step, steps, self.seconds, self.best_nats)
+        old_last = (self.run / "last").resolve() if (self.run / "last").is_symlink() else None
+        folder = write_checkpoint(
+            self.run,
+            config,
+            weights,
+            tokenizer,
+            pack(progress, self.model, self.optimizer, self.state),
+        )
+        link(self.run, "last", folder)
+        if best:
+            link(self.run, "best", folder)
+        # A reader may just have followed the link to the one before: it lives until the next save.
+        remove_old(self.run, keep={folder} | ({old_last} if old_last else set()))
+        engine = Engine(
+            self.model_config, weights, start_id=tokenizer.start_id, end_id=tokenizer.end_id
+        )
+        sample = _sample(engine, seed=self.step)
+        self.seconds += time.perf_counter() - began
+        return Saved(self.step, nats, best, folder, sample)
+
+
+def _sample(engine: Engine, seed: int) -> list[int]:
+    logits, state = engine.prefill(*pad([[]]), engine.initial_state(1))
+    choose = sampler(SamplingConfig(temperature=0.7), seed, range(1))
+    return [
+        int(step.ids_B[0]) for step in generate(engine, logits, state, 1, _SAMPLE_TOKENS, choose)
+    ]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name} cannot be used: {reason}", "auto finds one") from None
+    return device
+
+
+def train(
+    corpus: TokenizedCorpus,
+    model: ModelConfig,
+    config: TrainingConfig,
+    folder: Path,
+    name: str,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train a new model.
+
+    Args:
+        corpus: what it learns from.
+        model: its architecture.
+        config: how it is trained.
+        folder: where runs are kept.
+        name: the run's name; if it is taken, NAME-2.
+        stop: asked after every step; True saves and ends the run.
+
+    Raises:
+        CorpusError: the corpus is too short.
+        OutputError: the run cannot be written.
+        TrainingError: the loss is no number.
+    """
+    trainer = _Trainer(corpus, model, config, folder / name)
+    run = trainer.run = new_run(folder, name)
+    try:
+        with cannot_write("settings", run / "run.toml"):
+            (run / "run.toml").write_text(_toml(corpus, model, config), encoding="utf-8")
+        trainer.plan()
+        yield from _run(trainer, stop)
+    finally:
+        if not (run / "last").is_symlink():
+            # Nothing was saved: nothing stays.
+            for file in (run / METRICS, run / "run.toml"):
+                file.unlink(missing_ok=True)
+            with suppress(OSError):
+                run.rmdir()
+
+
+def resume(
+    run: Path,
+    corpus: TokenizedCorpus,
+    config: TrainingConfig,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Go on with a run from its last checkpoint.
+
+    Args:
+        run: the run's folder.
+        corpus: what it was trained on.
+        config: the run's own, perhaps with a new budget: that counts from here, and the learning
+            rate falls anew to its end. Without one, the run ends where it was planned to.
+        stop: as for ``train``.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        CorpusError: the corpus is not the one that the run was trained on.
+    """
+    checkpoint = read_checkpoint(run, "last")
+    if checkpoint.config.corpus.get("digest") != corpus.digest:
+        raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
+    trainer = _Trainer(corpus, checkpoint.config.model, config, run)
+    trainer.restore(checkpoint.path)
+    if config.minutes is not None:
+        trainer.steps = None
+    trainer.plan()
+    if trainer.steps is not None and trainer.step >= trainer.steps:
+        raise CheckpointError(
+            f"{run} is finished: all {trainer.steps} steps are done",
+            "extend it with --minutes, --steps or --epochs",
+        )
+    yield from _run(trainer, stop)
+
+
+def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
+    """The settings of a run, without its budget, and the path of its corpus.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+    """
+    checkpoint = read_checkpoint(run, "last")
+    try:
+        fields = dict(checkpoint.config.training)
+        config = TrainingConfig(**{**fields, "minutes": None, "steps": None, "epochs": None})
+        return config, Path(checkpoint.config.corpus["path"])
+    except (TypeError, KeyError, UsageError) as error:
+        raise CheckpointError(f"{run} is damaged: its settings: {error}") from None
+
+
+def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
+    config = trainer.config
+    budget = 60 * (config.minutes or _DEFAULT_MINUTES)
+    first, began_at = trainer.step, trainer.seconds
+    saved_at = trainer.seconds
+    every = Interval.parse(config.save_every) if config.save_every else Interval()
+    metrics = _Metrics(trainer.run, trainer.step)
+    step_seconds: list[float] = []
+    stopped = False
+    yield Started(
+        trainer.run,
+        trainer.model_config,
+        trainer.corpus.header.vocabulary,
+        trainer.lanes,
+        trainer.step,
+        trainer.steps,
+    )
+    try:
+        while trainer.steps is None or trainer.step < trainer.steps:
+            before = trainer.seconds
+            stepped = trainer.take_step()
+            yield stepped
+            if trainer.steps is None:
+                step_seconds.append(trainer.seconds - before)
+                spent = trainer.seconds - began_at
+                if is_timed(trainer.step - first, spent, budget):
+                    trainer.steps = trainer.step + affordable_steps(
+                        step_seconds,
+                        budget - spent,
+                        trainer.tokens_per_step,
+                        len(trainer.held_out),
+                    )
+            stopped = stop()
+            over = trainer.step == trainer.steps
+            if over or stopped or _is_due(trainer, every, saved_at):
+                saved = trainer.save()
+                saved_at = trainer.seconds
+                metrics.add(stepped, None, force=False)
+                metrics.add(stepped, saved.validation_nats, force=True)
+                yield saved
+            else:
+                metrics.add(stepped, None, force=False)
+            if stopped:
+                break
+    finally:
+        metrics.close()
+    stopped = stopped and trainer.step != trainer.steps
+    yield Ended(
+        trainer.run, trainer.step, trainer.steps, trainer.best_nats, trainer.seconds, stopped
+    )
+
+
+def _is_due(trainer: _Trainer, every: Interval, saved_at: float) -> bool:
+    minutes = (trainer.seconds - saved_at) / 60
+    if every.steps is not None:
+        return trainer.step % every.steps == 0
+    if every.minutes is not None:
+        return minutes >= every.minutes
+    if trainer.steps is None:
+        return False
+    validation_tokens = len(trainer.held_out)
+    steps = interval(trainer.steps, trainer.tokens_per_step, validation_tokens)
+    return trainer.step % steps == 0 or minutes >= _SAVE_MINUTES
+
+
+def _toml(corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig) -> str:
+    """The run's settings. Strings and numbers are written alike in JSON and TOML."""
+    lines = ["# charnn train, with these settings", f"corpus = {json.dumps(str(corpus.path))}"]
+    for settings in (asdict(model), asdict(config)):
+        lines += [f"{k} = {json.dumps(v)}" for k, v in settings.items() if v is not None]
+    return "\n".join(lines) + "\n"

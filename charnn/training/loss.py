@@ -1,0 +1,27 @@
+"""The loss of a batch of windows, as a sum and a count: whoever needs the mean divides."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from charnn.nn.language_model import LanguageModel
+from charnn.nn.recurrent import State
+
+#: Inputs [B, T], labels [B, T], and which of them count (None: all).
+Batch = tuple[Tensor, Tensor, Tensor | None]
+
+
+def loss(model: LanguageModel, batch: Batch, state: State) -> tuple[Tensor, int, State]:
+    """Cross-entropy of the labels.
+
+    Returns:
+        The sum of nats (a scalar in the graph), the number of targets, and the state behind the
+        windows.
+    """
+    inputs_BT, labels_BT, counted_BT = batch
+    logits_BTV, state = model(inputs_BT, state)
+    logits_NV, labels_N = logits_BTV.flatten(0, 1), labels_BT.flatten()
+    if counted_BT is None:
+        return F.cross_entropy(logits_NV, labels_N, reduction="sum"), labels_N.numel(), state
+    nats_N = F.cross_entropy(logits_NV, labels_N, reduction="none")
+    counted_N = counted_BT.flatten()
+    return nats_N[counted_N].sum(), int(counted_N.sum()), state

@@ -1,0 +1,59 @@
+"""How many steps a budget buys, and the learning rate of each."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+
+def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> float:
+    """The learning rate of step ``step`` (from 0): a linear rise, then a linear fall to zero.
+
+    Args:
+        step: the step's number.
+        steps: how many there will be; None while that is not known: there is no fall yet.
+        peak: the highest rate.
+        warm_up: the steps of the rise; at most a tenth of all.
+    """
+    if steps is not None:
+        warm_up = min(warm_up, steps // 10)
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    if steps is None:
+        return peak
+    return peak * max(steps - step, 0) / max(steps - warm_up, 1)
+
+
+#: The share of a budget in minutes that is spent before the number of steps is fixed.
+_TIMED_SHARE = 0.03
+_TIMED_STEPS = 10
+
+#: What reading a token costs without learning from it, as a share of a training step's cost.
+_READING_COST = 0.4
+
+
+def is_timed(steps: int, seconds: float, budget: float) -> bool:
+    """Whether enough steps were timed to fix the number of all of them."""
+    return steps >= _TIMED_STEPS and seconds >= _TIMED_SHARE * budget
+
+
+def affordable_steps(
+    step_seconds: Sequence[float],
+    remaining: float,
+    tokens_per_step: int,
+    validation_tokens: int,
+) -> int:
+    """How many more steps fit into ``remaining`` seconds, validation included."""
+    step = statistics.median(step_seconds)
+    validation = _READING_COST * step * validation_tokens / tokens_per_step
+    # Validations happen every `interval(...)` steps; solve for the steps by iterating twice.
+    steps = remaining / step
+    for _ in range(2):
+        between = interval(math.ceil(steps), tokens_per_step, validation_tokens)
+        steps = remaining / (step + validation / between)
+    return max(1, int(steps))
+
+
+def interval(steps: int, tokens_per_step: int, validation_tokens: int) -> int:
+    """Steps between validations: about twenty in a run, but so that they cost little of it."""
+    affordable = math.ceil(4 * validation_tokens / tokens_per_step)
+    return max(1, math.ceil(steps / 20), affordable)
