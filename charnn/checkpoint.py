@@ -1,15 +1,15 @@
 """The folder that holds a model: readable without charnn, checked when it is read, never pickled.
 
-    checkpoints/NAME/              a run
-        metrics.jsonl              what was measured on the way, a line each
-        step-1000/                 a checkpoint
-            config.json            what the model is and where it comes from
-            model.safetensors      its weights, named and laid out as PyTorch does
-            tokenizer/             how text becomes ids
-            training/              in the last one: what resuming needs
-            manifest.json          the format's version; every file's size and SHA-256
-        best -> step-1000          relative links
-        last -> step-1000
+checkpoints/NAME/              a run
+    metrics.jsonl              what was measured on the way, a line each
+    step-1000/                 a checkpoint
+        config.json            what the model is and where it comes from
+        model.safetensors      its weights, named and laid out as PyTorch does
+        tokenizer/             how text becomes ids
+        training/              in the last one: what resuming needs
+        manifest.json          the format's version; every file's size and SHA-256
+    best -> step-1000          relative links
+    last -> step-1000
 """
 
 import json
@@ -25,40 +25,22 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from charnn.errors import CheckpointError, UsageError
+from charnn.architecture import ModelConfig, expected_shapes
+from charnn.errors import CheckpointError
 from charnn.files import cannot_write, sha256, staged_folder, sync, to_json
-from charnn.text import Tokenizer, load_tokenizer
+from charnn.text.base import Tokenizer
+from charnn.text.tokenizers import load_tokenizer
 
 FORMAT = 1
-CONFIG, WEIGHTS, MANIFEST, TRAINING = "config.json", "model.safetensors", "manifest.json", "training"
+CONFIG, WEIGHTS, MANIFEST, TRAINING = (
+    "config.json",
+    "model.safetensors",
+    "manifest.json",
+    "training",
+)
 
 Tensors = Mapping[str, NDArray[Any]]
 Link = Literal["best", "last"]
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The architecture of a language model."""
-
-    cell: Literal["lstm"] = field(default="lstm", metadata={"help": "The recurrent cell."})
-    layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})
-    hidden: int = field(default=256, metadata={"help": "Units of each layer."})
-    embedding: int = field(
-        default=64, metadata={"help": "Size of the token embedding; 0 feeds one-hot vectors."}
-    )
-    tied: bool = field(
-        default=False, metadata={"help": "Let the output share the embedding's weights."}
-    )
-
-    def __post_init__(self) -> None:
-        if self.cell != "lstm":
-            raise UsageError(f"no cell is called {self.cell!r}", "there is: lstm")
-        for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= 1 << 20:
-                raise UsageError(f"--{name} must be a whole number from {least} on, not {value}")
-        if self.tied and not self.embedding:
-            raise UsageError("--tied needs an embedding, and --embedding 0 has none")
 
 
 @dataclass(frozen=True)
@@ -91,35 +73,6 @@ class Checkpoint:
     """The SHA-256 of its manifest, which tells of every file."""
 
 
-def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a model and its shape."""
-    H, E = config.hidden, config.embedding
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, E)} if E else {}
-    for n in range(config.layers):
-        inputs = H if n else (E or vocabulary)
-        shapes |= {
-            f"layers.{n}.weight_ih": (4 * H, inputs),
-            f"layers.{n}.weight_hh": (4 * H, H),
-            f"layers.{n}.bias_ih": (4 * H,),
-            f"layers.{n}.bias_hh": (4 * H,),
-        }
-    if not config.tied:
-        shapes["output.weight"] = (vocabulary, H)
-    elif E != H:
-        shapes["projection.weight"] = (E, H)
-    shapes["output.bias"] = (vocabulary,)
-    return shapes
-
-
-def count_parameters(config: ModelConfig, vocabulary: int) -> dict[str, int]:
-    """The number of parameters, part by part."""
-    parts: dict[str, int] = {}
-    for name, shape in expected_shapes(config, vocabulary).items():
-        part = name.rpartition(".")[0]
-        parts[part] = parts.get(part, 0) + int(np.prod(shape))
-    return parts
-
-
 # --- writing ---------------------------------------------------------------------------------
 
 
@@ -135,7 +88,7 @@ def write_checkpoint(
     Args:
         run: the run's folder.
         config: what ``config.json`` will say.
-        weights: the model's tensors, by the names of ``expected_shapes``.
+        weights: the model's tensors, by the names of ``charnn.architecture``.
         tokenizer: how text becomes ids.
         training: files for ``training/``: what resuming needs.
 
@@ -308,8 +261,6 @@ def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> 
     for name in sorted(expected.keys() | weights.keys()):
         found = weights[name].shape if name in weights else None
         if found != expected.get(name):
-            raise CheckpointError(
-                f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}"
-            )
+            raise CheckpointError(f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}")
         if weights[name].dtype != np.float32:
             raise CheckpointError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charnn.architecture import ModelConfig
 from charnn.cells.lstm import LSTM
 from charnn.cells.stack import Stack
-from charnn.checkpoint import ModelConfig, Tensors
+from charnn.checkpoint import Tensors
 from charnn.step import Floats, Ids, State, log_softmax
 
 #: The size that the first layer's table may have.

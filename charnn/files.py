@@ -58,8 +58,9 @@ def _is_running(process: int) -> bool:
 
 
 def clear_leftovers(target: Path) -> None:
-    """Put right what a killed ``staged_folder(target)`` left: unfinished folders go, and a folder
-    that was moved aside to make room comes back if nothing took its place.
+    """Put right what a killed ``staged_folder(target)`` left.
+
+    Unfinished folders go; one that was moved aside comes back if nothing took its place.
     """
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         process, *aside = leftover.name.removeprefix(f".{target.name}.").split(".")[:-1]

@@ -1,46 +1,16 @@
 """Text to text: a prompt goes in, and what the model writes comes out as it is made."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from charnn.decode.beam import BeamConfig, Finished, beam_search
-from charnn.decode.filters import SamplingConfig
+from charnn.decode.beam import Finished, beam_search
+from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
 from charnn.decode.loop import BLOCK, generate, greedy, sampler
-from charnn.errors import UsageError
 from charnn.step import Floats, State, StepModel, pad
-from charnn.text import Tokenizer
-from charnn.text.base import UnknownTally
+from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.streaming import TextStream, first_stop, stop_test
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """What is to be written."""
-
-    max_tokens: int = field(
-        default=500, metadata={"flags": ("-n", "--max-tokens"), "help": "Tokens at the most."}
-    )
-    greedy: bool = field(default=False, metadata={"help": "Always take the likeliest token."})
-    samples: int = field(default=1, metadata={"help": "How many texts to write, side by side."})
-    stop: tuple[str, ...] = field(
-        default=(), metadata={"help": "Stop before this text; may be given several times."}
-    )
-    seed: int | None = field(
-        default=None,
-        metadata={"flags": ("-s", "--seed"), "help": "The same seed writes the same text."},
-    )
-
-    def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise UsageError(f"--max-tokens must be at least 1, not {self.max_tokens}")
-        if self.samples < 1:
-            raise UsageError(f"--samples must be at least 1, not {self.samples}")
-        if self.seed is not None and not 0 <= self.seed < 1 << 64:
-            raise UsageError(f"--seed must be from 0 to 2^64 - 1, not {self.seed}")
-        if "" in self.stop:
-            raise UsageError("--stop needs some text")
 
 
 @dataclass(frozen=True)
@@ -67,25 +37,6 @@ class Piece:
     text: str
 
 
-def check_together(
-    config: GenerationConfig, sampling: SamplingConfig, beam: BeamConfig
-) -> None:
-    """Refuse options that make no sense together.
-
-    Raises:
-        UsageError: they do not.
-    """
-    if beam.beams and config.greedy:
-        raise UsageError("--greedy and --beam exclude each other")
-    if (beam.beams or config.greedy) and sampling != SamplingConfig():
-        how = "--beam" if beam.beams else "--greedy"
-        raise UsageError(f"{how} draws nothing, so temperature, top-k, top-p and min-p do nothing")
-    if beam.beams and config.samples > 1:
-        raise UsageError("--beam and --samples exclude each other", "--nbest writes several texts")
-    if config.greedy and config.samples > 1:
-        raise UsageError("--greedy writes the same text every time", "leave out --samples")
-
-
 def encode_prompt(tokenizer: Tokenizer, prompt: str | bytes) -> tuple[list[int], UnknownTally]:
     """The ids of a prompt, and what of it the vocabulary lacks: that is skipped, not refused.
 
@@ -93,11 +44,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str | bytes) -> tuple[list[int],
         InputError: it is no UTF-8.
     """
     tally = UnknownTally()
-    policy = "skip" if tokenizer.unknown_id is None else None
-    fallback = getattr(tokenizer, "vocabulary", None)
-    if fallback is not None and fallback.first_byte_id is not None:
-        policy = "byte"
-    return tokenizer.encode(prompt, tally, policy), tally
+    return tokenizer.encode(prompt, tally, tokenizer.prompt_policy), tally
 
 
 def write(
@@ -229,4 +176,4 @@ def _search(
 
 def fresh_seed() -> int:
     """A seed that nobody chose; short enough to type."""
-    return int(np.random.SeedSequence().entropy or 0) % 1_000_000
+    return int(np.random.SeedSequence().generate_state(1)[0]) % 1_000_000

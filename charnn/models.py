@@ -6,7 +6,7 @@ from pathlib import Path
 from charnn.checkpoint import Checkpoint, read_checkpoint
 from charnn.engine import Engine
 from charnn.step import StepModel
-from charnn.text import Tokenizer
+from charnn.text.base import Tokenizer
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ greedy search, sampling, beam search and scoring are written once.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.integer]
-Floats = NDArray[np.floating]
+Ids = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
 
 #: What a model remembers: an opaque tuple of arrays, batch first. Never changed in place.
-State = tuple[NDArray[np.generic], ...]
+State = tuple[NDArray[Any], ...]
 
 
 class StepModel(Protocol):
@@ -55,7 +55,7 @@ class StepModel(Protocol):
         ...
 
 
-def map_state(f: Callable[[NDArray[np.generic]], NDArray[np.generic]], state: State) -> State:
+def map_state(f: Callable[[NDArray[Any]], NDArray[Any]], state: State) -> State:
     """Apply ``f`` to every array of a state: to reorder, widen or save it."""
     return tuple(f(array) for array in state)
 

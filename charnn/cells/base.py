@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-State = tuple[Array, ...]
+State = tuple[NDArray[Any], ...]
 
 
 class Cell(Protocol):

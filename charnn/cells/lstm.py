@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charnn.cells.base import Array, sigmoid
+from charnn.cells.base import Array, State, sigmoid
 
 Activation = Callable[[Array], Array]
 
@@ -66,14 +66,14 @@ class LSTM:
         """W_ih x + b, for any number of steps."""
         return x @ self._weight_GK[:, : self.input_size].T + self._bias_G
 
-    def advance(self, projected_BG: Array, state: tuple[Array, ...]) -> tuple[Array, LSTMState]:
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, LSTMState]:
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state
         gates_BG = hidden_BH @ self._weight_GK[:, self.input_size :].T
         gates_BG += projected_BG
         return self._activate(gates_BG, cell_BH)
 
-    def step(self, x_BI: Array, state: tuple[Array, ...]) -> tuple[Array, LSTMState]:
+    def step(self, x_BI: Array, state: State) -> tuple[Array, LSTMState]:
         """One step, as one matrix product."""
         hidden_BH, cell_BH = state
         gates_BG = np.concatenate((x_BI, hidden_BH), axis=1) @ self._weight_GK.T

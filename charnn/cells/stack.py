@@ -1,8 +1,10 @@
 """Layers on top of each other: each reads what the one below hands on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charnn.cells.base import Array, Cell, State
 
@@ -34,7 +36,7 @@ class Stack:
         return output_BH, states
 
     def unroll(
-        self, projected_BTG: Array, lengths_B: np.ndarray, state: State
+        self, projected_BTG: Array, lengths_B: NDArray[Any], state: State
     ) -> tuple[Array, State]:
         """A window, layer by layer: each layer's input products in one piece.
 
@@ -45,6 +47,7 @@ class Stack:
             The top layer's outputs [B, T, H] and the state.
         """
         states: State = ()
+        outputs_BTH = projected_BTG
         for n, (layer, part) in enumerate(zip(self.layers, self._parts, strict=True)):
             if n:
                 projected_BTG = layer.project(outputs_BTH)
@@ -54,13 +57,12 @@ class Stack:
             shortest = int(lengths_B.min(initial=T))
             for t in range(T):
                 outputs_BTH[:, t], new_state = layer.advance(projected_BTG[:, t], layer_state)
-                if t < shortest:
-                    layer_state = new_state
-                else:
+                if t >= shortest:
                     goes_on_B1 = (t < lengths_B)[:, None]
-                    layer_state = tuple(
+                    new_state = tuple(
                         np.where(goes_on_B1, new, old)
                         for new, old in zip(new_state, layer_state, strict=True)
                     )
+                layer_state = new_state
             states += tuple(layer_state)
         return outputs_BTH, states

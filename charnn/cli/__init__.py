@@ -1,1 +1,1 @@
-
+"""The command line: parses, builds a config, makes one library call, draws."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from charnn.data.config import DocumentMode, SourceConfig
 from charnn.data.store import (
     HEADER,
     CorpusHeader,
@@ -15,38 +16,18 @@ from charnn.data.store import (
     dtype_for,
     is_corpus,
 )
-from charnn.errors import CorpusError, InputError, UnknownTokenError, UsageError
+from charnn.errors import CorpusError, InputError, UnknownTokenError
 from charnn.files import cannot_write, staged_folder
-from charnn.text import Tokenizer, TokenizerConfig, train_tokenizer
-from charnn.text.base import UnknownTally
+from charnn.text.base import Tokenizer, UnknownTally
+from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import Advance, Chunks, Slice, find_files, spool, survey
-
-DocumentMode = Literal["file", "line", "blank"]
+from charnn.text.tokenizers import train_tokenizer
 
 #: The text between two documents, by mode; in mode "file" no text stands between two.
 _END_TEXTS: dict[DocumentMode, str] = {"file": "", "line": "\n", "blank": "\n\n"}
 
 #: Called when a stage begins, with its name and its size in bytes; returns what counts the bytes.
 Watch = Callable[[str, int], Advance]
-
-
-@dataclass(frozen=True)
-class SourceConfig:
-    """Which text makes a corpus, and how it is divided."""
-
-    train: tuple[Path, ...]
-    """Files and folders."""
-    validation: tuple[Path, ...] = ()
-    """Files to validate on; without them a share is cut from the end."""
-    test: tuple[Path, ...] = ()
-    validation_share: float = 0.1
-    """The share that is cut from the end for validation."""
-    document: DocumentMode = "file"
-    """What makes a document: a file, a line, or what stands between blank lines."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.validation_share < 1:
-            raise UsageError("the share for validation must be at least 0 and below 1")
 
 
 def tokenize_corpus(
@@ -158,8 +139,10 @@ class _Documents:
 
 
 def _train(splits: dict[str, Slice], config: TokenizerConfig, watch: Watch) -> Tokenizer:
-    """Learn the vocabulary: symbols are counted over all of the corpus, so that every split can be
-    told in them; subwords are learned from the training split.
+    """Learn the vocabulary.
+
+    Symbols are counted over all of the corpus, so that every split can be told in them; subwords
+    are learned from the training split.
     """
     if config.tokenizer == "byte":
         return train_tokenizer((), config)

@@ -1,10 +1,10 @@
 """A tokenized corpus: a folder with memory-mapped ids, their JSON header, and the tokenizer.
 
-    corpus.json            the header: what is in it, and what it was made from
-    train.ids              the ids, little-endian uint16 (or uint32 for over 65,536 symbols)
-    train.documents        where each document begins, little-endian uint64
-    validation.*, test.*   likewise
-    tokenizer/             the tokenizer
+corpus.json            the header: what is in it, and what it was made from
+train.ids              the ids, little-endian uint16 (or uint32 for over 65,536 symbols)
+train.documents        where each document begins, little-endian uint64
+validation.*, test.*   likewise
+tokenizer/             the tokenizer
 """
 
 import json
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from charnn.errors import CorpusError
 from charnn.files import sha256, to_json
-from charnn.text import Tokenizer, load_tokenizer
+from charnn.text.base import Tokenizer
+from charnn.text.tokenizers import load_tokenizer
 
 FORMAT = 1
 HEADER = "corpus.json"
@@ -101,7 +102,9 @@ class TokenizedCorpus:
         except FileNotFoundError as error:
             missing = Path(error.filename)
             if missing == file:
-                raise CorpusError(f"no tokenized corpus in {path}", "make one with charnn tokenize")
+                raise CorpusError(
+                    f"no tokenized corpus in {path}", "make one with charnn tokenize"
+                ) from None
             raise CorpusError(f"{path} is damaged: {missing.name} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorpusError(f"{path} is damaged: {error}") from None

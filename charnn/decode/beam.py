@@ -5,54 +5,17 @@ A hypothesis scores the sum of its log-probabilities, divided by its length to t
 token included, the prompt not.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from charnn.errors import UsageError
+from charnn.decode.config import BeamConfig
 from charnn.step import Floats, State, StepModel, log_softmax, select_rows
 
 Finished = Literal["end", "stop", "length"]
-
-
-@dataclass(frozen=True)
-class BeamConfig:
-    """How beams are searched."""
-
-    beams: int = field(
-        default=0,
-        metadata={
-            "flags": ("--beam", "--num-beams"),
-            "help": "Search with this many beams instead of sampling.",
-        },
-    )
-    nbest: int = field(default=1, metadata={"help": "Write the N best texts that were found."})
-    length_penalty: float = field(
-        default=1.0,
-        metadata={
-            "help": "A text scores its summed log-probability over its length to this power."
-        },
-    )
-    early_stopping: Literal["never", "first"] = field(
-        default="never",
-        metadata={
-            "help": "Stop when no live beam can still win (never early), or as soon as enough "
-            "texts have ended (first)."
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if self.beams < 0:
-            raise UsageError(f"--beam must be at least 1, not {self.beams}")
-        if self.nbest < 1:
-            raise UsageError(f"--nbest must be at least 1, not {self.nbest}")
-        if self.nbest > max(self.beams, 1):
-            raise UsageError(
-                f"--nbest {self.nbest} wants more than --beam {self.beams} finds",
-                f"add --beam {self.nbest}",
-            )
 
 
 @dataclass(frozen=True)
@@ -112,7 +75,7 @@ def beam_search(
         grown: list[_Live] = []
         rows: list[int] = []
         for place in _best(totals_KV.ravel(), 2 * K):
-            row, id = divmod(int(place), V)
+            row, id = divmod(place, V)
             one = live[row]
             log_prob = float(log_probs_KV[row, id])
             child = _Live((*one.ids, id), (*one.log_probs, log_prob), one.total + log_prob)
@@ -136,7 +99,7 @@ def beam_search(
     return pool[: config.nbest]
 
 
-def _best(values: Floats, count: int) -> Floats:
+def _best(values: Floats, count: int) -> list[int]:
     """The places of the ``count`` largest finite values, the largest first; ties: lowest place."""
     if count < len(values):
         floor = np.partition(values, len(values) - count)[len(values) - count]
@@ -144,7 +107,7 @@ def _best(values: Floats, count: int) -> Floats:
     else:
         places = np.arange(len(values))
     order = places[np.argsort(-values[places], kind="stable")][:count]
-    return order[np.isfinite(values[order])]
+    return [int(place) for place in order if np.isfinite(values[place])]
 
 
 def _is_over(
@@ -160,4 +123,5 @@ def _is_over(
     if len(pool) < config.nbest:
         return False
     length = max_tokens if config.length_penalty >= 0 else min(step + 1, max_tokens)
-    return pool[config.nbest - 1].score >= best_live / length**config.length_penalty
+    bound = best_live / math.pow(length, config.length_penalty)
+    return pool[config.nbest - 1].score >= bound

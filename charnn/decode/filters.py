@@ -5,50 +5,14 @@ temperature, top-k, top-p, min-p. Ties keep the lowest id.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.errors import UsageError
+from charnn.decode.config import SamplingConfig
 from charnn.step import Floats, log_softmax
 
 Filter = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How the next token is drawn."""
-
-    temperature: float = field(
-        default=0.8,
-        metadata={
-            "flags": ("--temperature", "--temp"),
-            "help": "Divides the logits: below 1 sharper, above 1 more daring.",
-        },
-    )
-    top_k: int = field(default=0, metadata={"help": "Draw from the K likeliest tokens; 0: all."})
-    top_p: float = field(
-        default=1.0,
-        metadata={"help": "Draw from the likeliest tokens that together have this probability."},
-    )
-    min_p: float = field(
-        default=0.0,
-        metadata={"help": "Draw from tokens with this share of the likeliest one's probability."},
-    )
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise UsageError(
-                f"--temperature must be above 0, not {self.temperature}",
-                "--greedy takes the likeliest token",
-            )
-        if self.top_k < 0:
-            raise UsageError(f"--top-k must be 0 (off) or more, not {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p must be above 0 and at most 1, not {self.top_p}")
-        if not 0 <= self.min_p <= 1:
-            raise UsageError(f"--min-p must be from 0 to 1, not {self.min_p}")
 
 
 def top_k(log_probs_BV: NDArray[np.float64], k: int) -> NDArray[np.float64]:

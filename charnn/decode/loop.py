@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.decode.filters import SamplingConfig, make_filter
+from charnn.decode.config import SamplingConfig
+from charnn.decode.filters import make_filter
 from charnn.step import Floats, Ids, State, StepModel, log_softmax, select_rows
 
 #: Samples run in blocks of this many rows; a row that is done runs on, so that shapes stay.
@@ -40,7 +41,8 @@ def greedy() -> Choose:
     """Take the likeliest; of equals, the one with the lowest id."""
 
     def choose(logits_BV: Floats, step: int) -> Ids:
-        return logits_BV.argmax(axis=-1)
+        ids_B: Ids = logits_BV.argmax(axis=-1)
+        return ids_B
 
     return choose
 
@@ -68,7 +70,8 @@ def sampler(config: SamplingConfig, seed: int, samples: range) -> Choose:
         cumulative_BV = np.exp(filtered(logits_BV)).cumsum(axis=-1)
         thresholds_B1 = uniforms_BS[:, column, None] * cumulative_BV[:, -1:]
         # The first id whose cumulative probability lies above the drawn number.
-        return (cumulative_BV > thresholds_B1).argmax(axis=-1)
+        ids_B: Ids = (cumulative_BV > thresholds_B1).argmax(axis=-1)
+        return ids_B
 
     return choose
 
@@ -91,7 +94,7 @@ def generate(
     rows_B = np.zeros(batch, dtype=np.int64)
     logits_BV, state = logits_1V[rows_B], select_rows(rows_B, state)
     for n in range(max_tokens):
-        if n:
-            logits_BV, state = model.step(ids_B, state)
         ids_B = choose(logits_BV, n)
         yield Step(ids_B, logits_BV)
+        if n + 1 < max_tokens:
+            logits_BV, state = model.step(ids_B, state)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charnn.checkpoint import ModelConfig, Tensors
+from charnn.architecture import ModelConfig
+from charnn.checkpoint import Tensors
 from charnn.nn.recurrent import StackedLSTM, State
 
 

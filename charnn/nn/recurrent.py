@@ -26,11 +26,12 @@ class StackedLSTM(nn.Module):
             for name, parameter in layer.named_parameters():
                 if name.startswith("bias"):
                     nn.init.zeros_(parameter)
-            nn.init.ones_(layer.bias_ih_l0[hidden : 2 * hidden])
+                if name.startswith("bias_ih"):
+                    nn.init.ones_(parameter[hidden : 2 * hidden])
 
     def initial_state(self, batch: int) -> State:
         """Zeros, [B, H] each."""
-        weight = self.layers[0].weight_hh_l0
+        weight = next(self.parameters())
         return tuple(weight.new_zeros(batch, self.hidden) for _ in range(2 * len(self.layers)))
 
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:

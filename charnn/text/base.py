@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.errors import InputError, UnknownTokenError, UsageError
+from charnn.errors import InputError, UnknownTokenError
 from charnn.files import to_json
-from charnn.text.vocabulary import UnknownPolicy
+from charnn.text.config import TokenizerConfig, UnknownPolicy
 
 Ids = NDArray[np.int64]
 
@@ -23,44 +23,6 @@ Documents = Iterable[Iterable[bytes]]
 
 #: The bytes that go through a tokenizer at a time.
 CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class TokenizerConfig:
-    """What `charnn tokenize` may be asked for. Each tokenizer uses its part and refuses the rest."""
-
-    tokenizer: Literal["byte", "char", "word", "subword"] = "char"
-    vocabulary_size: int | None = None
-    """The size that the vocabulary is cut to."""
-    min_count: int | None = None
-    """Tokens seen less often are cut."""
-    unknown: UnknownPolicy | None = None
-    """What becomes of tokens that the vocabulary lacks."""
-    lowercase: bool = False
-    words: Literal["text", "whitespace"] = "text"
-    """How text is cut into words."""
-    subword: Literal["unigram", "bpe"] = "unigram"
-    """The algorithm that finds the subwords."""
-    end_text: str | None = None
-    """The text between two documents, which becomes the end token; "" if no text stands for it,
-    None if the corpus is one document."""
-
-    def __post_init__(self) -> None:
-        if self.min_count is not None and self.min_count < 1:
-            raise UsageError("--min-count must be at least 1")
-        if self.vocabulary_size is not None and self.vocabulary_size < 1:
-            raise UsageError("--vocab-size must be at least 1")
-        cuts = self.tokenizer in ("char", "word")
-        for option, given, fits in (
-            ("--min-count", self.min_count is not None, cuts),
-            ("--unknown", self.unknown is not None, cuts),
-            ("--lowercase", self.lowercase, cuts),
-            ("--vocab-size", self.vocabulary_size is not None, self.tokenizer != "byte"),
-            ("--words", self.words != "text", self.tokenizer == "word"),
-            ("--subword", self.subword != "unigram", self.tokenizer == "subword"),
-        ):
-            if given and not fits:
-                raise UsageError(f"{option} means nothing to the {self.tokenizer} tokenizer")
 
 
 @dataclass
@@ -98,6 +60,8 @@ class Tokenizer(abc.ABC):
     """The id that ends a document."""
     unknown_id: int | None = None
     """The id that stands for what the vocabulary lacks."""
+    prompt_policy: UnknownPolicy | None = None
+    """What becomes of unknown text in a prompt: "error" is no answer there."""
     exact: bool = True
     """Whether known text returns byte for byte."""
     loses: str = ""
@@ -238,8 +202,9 @@ def _not_text(offset: int) -> InputError:
 
 
 def lower(text: str) -> str:
-    """Lower case, one character at a time: the result does not depend on where a stream is cut
-    (Python lowers a capital sigma by what stands around it).
+    """Lower case that does not depend on where a stream is cut.
+
+    Python lowers a capital sigma by what stands around it; here each character stands alone.
     """
     return "".join(map(str.lower, text)) if "Σ" in text else text.lower()
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from charnn.text.base import Documents, Ids, Tokenizer, TokenizerConfig, UnknownTally
-from charnn.text.vocabulary import UnknownPolicy
+from charnn.text.base import Documents, Ids, Tokenizer, UnknownTally
+from charnn.text.config import TokenizerConfig, UnknownPolicy
 
 
 class ByteTokenizer(Tokenizer):

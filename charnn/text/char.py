@@ -10,14 +10,14 @@ from charnn.text.base import (
     Documents,
     Ids,
     Tokenizer,
-    TokenizerConfig,
     UnknownTally,
     decode_utf8,
     lower,
     split_documents,
     unknown_error,
 )
-from charnn.text.vocabulary import UnknownPolicy, Vocabulary
+from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.vocabulary import Vocabulary
 
 _CODE_POINTS = 0x110000
 
@@ -36,6 +36,7 @@ class CharTokenizer(Tokenizer):
         self.token_bytes = vocabulary.token_bytes()
         self.end_id = vocabulary.end_id
         self.unknown_id = vocabulary.unknown_id
+        self.prompt_policy = "skip" if vocabulary.unknown == "error" else vocabulary.unknown
         self.lowercase = lowercase
         self.exact = not lowercase
         self.loses = "upper case" if lowercase else ""

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from charnn.errors import InputError
 from charnn.text.base import CHUNK_BYTES, decode_utf8
@@ -68,14 +68,14 @@ def read_file(path: Path, advance: Advance | None = None) -> Chunks:
         raise InputError(f"cannot read {path}: {reason}") from error
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> IO[bytes]:
     match path.suffix:
         case ".gz":
-            return gzip.open(path, "rb")  # type: ignore[return-value]
+            return cast(IO[bytes], gzip.open(path, "rb"))
         case ".bz2":
-            return bz2.open(path, "rb")
+            return cast(IO[bytes], bz2.open(path, "rb"))
         case ".xz":
-            return lzma.open(path, "rb")
+            return cast(IO[bytes], lzma.open(path, "rb"))
         case _:
             return path.open("rb")
 
@@ -156,8 +156,7 @@ class Part:
 
 def _range(path: Path, begin: int, end: int, advance: Advance | None) -> Chunks:
     position = 0
-    chunks = read_file(path)
-    for chunk in chunks:
+    for chunk in read_file(path):
         part = chunk[max(begin - position, 0) : max(end - position, 0)]
         position += len(chunk)
         if part:
@@ -166,7 +165,6 @@ def _range(path: Path, begin: int, end: int, advance: Advance | None) -> Chunks:
             yield part
         if position >= end:
             break
-    chunks.close()  # type: ignore[attr-defined]
     if position < end:
         raise InputError(f"{path} became shorter while it was read", "try again")
 

@@ -19,12 +19,12 @@ from charnn.text.base import (
     Documents,
     Ids,
     Tokenizer,
-    TokenizerConfig,
     UnknownTally,
     decode_utf8,
     split_documents,
 )
-from charnn.text.vocabulary import UNKNOWN_TEXT, UnknownPolicy
+from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.vocabulary import UNKNOWN_TEXT
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -40,7 +40,7 @@ _SAMPLE_LINES = 1_000_000
 
 _DEFAULT_SIZE = 2000
 
-#: The share of all characters in a text that get a piece of their own; the rest is spelled in bytes.
+#: The share of all characters that get pieces of their own; the rest is spelled in bytes.
 _COVERAGE = 0.9995
 
 #: The unknown piece, the line end, and 256 bytes.

@@ -8,12 +8,10 @@ not need is left out, so no unused symbol swells the vocabulary.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from charnn.errors import UsageError
-
-UnknownPolicy = Literal["error", "skip", "replace", "byte"]
-UNKNOWN_POLICIES: tuple[UnknownPolicy, ...] = get_args(UnknownPolicy)
+from charnn.text.config import UNKNOWN_POLICIES, UnknownPolicy
 
 #: What stands for a token that the vocabulary lacks, in decoded text.
 UNKNOWN_TEXT = "<unk>"
@@ -41,9 +39,8 @@ class Vocabulary:
     cut: int = 0
     """How many occurrences in the corpus fell to the cutoff."""
 
-    @classmethod
+    @staticmethod
     def build(
-        cls,
         counts: Mapping[str, int],
         *,
         min_count: int = 1,
@@ -51,7 +48,7 @@ class Vocabulary:
         padding: bool = False,
         end_text: str | None = None,
         unknown: UnknownPolicy = "byte",
-    ) -> Self:
+    ) -> "Vocabulary":
         """Keep the tokens that were seen at least ``min_count`` times.
 
         Args:
@@ -68,10 +65,10 @@ class Vocabulary:
         kept = [token for token, count in counts.items() if count >= min_count]
         kept.sort(key=lambda token: (-counts[token], token))
 
-        def vocabulary_of(tokens: list[str]) -> Self:
+        def vocabulary_of(tokens: list[str]) -> Vocabulary:
             cut = sum(counts.values()) - sum(counts[token] for token in tokens)
             token_counts = tuple(counts[token] for token in tokens)
-            return cls(tuple(tokens), token_counts, padding, end_text, unknown, cut)
+            return Vocabulary(tuple(tokens), token_counts, padding, end_text, unknown, cut)
 
         whole = vocabulary_of(kept)
         if max_size is None or len(whole) <= max_size:

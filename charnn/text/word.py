@@ -1,6 +1,5 @@
 """The word tokenizer: text to words, words counted, rare ones cut, each mapped to a number."""
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,19 +12,22 @@ from charnn.text.base import (
     Documents,
     Ids,
     Tokenizer,
-    TokenizerConfig,
     UnknownTally,
     decode_utf8,
     lower,
     split_documents,
     unknown_error,
 )
-from charnn.text.vocabulary import UnknownPolicy, Vocabulary
+from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.vocabulary import Vocabulary
 
 Words = Literal["text", "whitespace"]
 
 # Scripts that put no space between words: Kana, Han (all its blocks), and their iteration marks.
-_CJK = "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_CJK = (
+    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
 _LETTER = rf"[^\W{_CJK}]"
 
 # Runs are bounded, so that no input makes a token, or the search for its end, endless.
@@ -68,8 +70,8 @@ class WordTokenizer(Tokenizer):
     """A token is a word; id 0 is padding.
 
     With ``words="text"`` known text returns exactly. With ``words="whitespace"``, for corpora that
-    come tokenized (WikiText), white space only separates: a line is given back as `` a b \\n``, with
-    one space before each word and before the line's end.
+    come tokenized (WikiText), white space only separates: a line is given back as `` a b \\n``,
+    with one space before each word and before the line's end.
     """
 
     kind = "word"
@@ -80,6 +82,7 @@ class WordTokenizer(Tokenizer):
         self.vocabulary = vocabulary
         self.end_id = vocabulary.end_id
         self.unknown_id = vocabulary.unknown_id
+        self.prompt_policy = "skip" if vocabulary.unknown == "error" else vocabulary.unknown
         self.lowercase = lowercase
         self.words = words
         self.exact = not lowercase

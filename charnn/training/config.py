@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from charnn.errors import UsageError
 
@@ -41,8 +41,12 @@ class Interval:
 class TrainingConfig:
     """One run. At most one of ``minutes``, ``steps`` and ``epochs`` is its budget."""
 
+    default_minutes: ClassVar[float] = 10.0
+    """The budget if none is given."""
+
     minutes: float | None = _option(
-        None, "Train for this long: the first steps are timed, then their number is fixed.",
+        None,
+        "Train for this long: the first steps are timed, then their number is fixed.",
         group="Budget",
     )
     steps: int | None = _option(None, "Train for this many steps.", group="Budget")

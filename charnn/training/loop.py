@@ -13,9 +13,9 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
     CheckpointConfig,
-    ModelConfig,
     link,
     read_checkpoint,
     read_training,
@@ -24,7 +24,7 @@ from charnn.checkpoint import (
 )
 from charnn.data.store import TokenizedCorpus
 from charnn.data.windows import EvaluationLanes, Windows
-from charnn.decode.filters import SamplingConfig
+from charnn.decode.config import SamplingConfig
 from charnn.decode.loop import generate, sampler
 from charnn.engine import Engine
 from charnn.errors import CheckpointError, CorpusError, TrainingError, UsageError
@@ -32,6 +32,7 @@ from charnn.files import cannot_write
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import State, detach
 from charnn.step import pad
+from charnn.text.base import Tokenizer
 from charnn.training.config import Interval, TrainingConfig
 from charnn.training.loss import loss
 from charnn.training.resume import Progress, dropout_seed, pack, unpack
@@ -39,7 +40,6 @@ from charnn.training.schedule import affordable_steps, interval, is_timed, learn
 
 METRICS = "metrics.jsonl"
 
-_DEFAULT_MINUTES = 10.0
 _SAVE_MINUTES = 5.0
 _METRICS_STEPS = 10
 _EVALUATION_LANES, _EVALUATION_LENGTH, _EVALUATION_WARM_UP = 64, 256, 128
@@ -51,8 +51,8 @@ class Started:
     """The run is set up; the first step comes next."""
 
     run: Path
-    model: ModelConfig
-    vocabulary: int
+    tokenizer: Tokenizer
+    """Turns samples into text."""
     lanes: int
     """Lanes in use: fewer than asked for where the corpus is short."""
     step: int
@@ -261,7 +261,7 @@ class _Trainer:
         )
         nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), self.state)
         self.optimizer.zero_grad()
-        (nats / count).backward()
+        (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)
         train_nats = float(nats.detach()) / count
         if not (math.isfinite(train_nats) and math.isfinite(norm)):
@@ -446,7 +446,7 @@ def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
 
 def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
     config = trainer.config
-    budget = 60 * (config.minutes or _DEFAULT_MINUTES)
+    budget = 60 * (config.minutes or config.default_minutes)
     first, began_at = trainer.step, trainer.seconds
     saved_at = trainer.seconds
     every = Interval.parse(config.save_every) if config.save_every else Interval()
@@ -455,8 +455,7 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
     stopped = False
     yield Started(
         trainer.run,
-        trainer.model_config,
-        trainer.corpus.header.vocabulary,
+        trainer.corpus.tokenizer,
         trainer.lanes,
         trainer.step,
         trainer.steps,

@@ -1,0 +1,92 @@
+"""The ``charnn`` command: gathers the commands, and turns whatever goes wrong into one line."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from charnn import __version__
+from charnn.cli.console import fail
+from charnn.cli.demo import demo
+from charnn.cli.encode import decode, encode
+from charnn.cli.evaluate import evaluate
+from charnn.cli.generate import generate
+from charnn.cli.info import info
+from charnn.cli.tokenize import tokenize
+from charnn.cli.train import train
+from charnn.errors import CharnnError
+
+app = typer.Typer(
+    name="charnn",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, tokenize, train, generate, evaluate, encode, decode, info):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"charnn {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def charnn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say it.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback when something fails.")
+    ] = False,
+) -> None:
+    """Train a recurrent language model on your own text, and write with it.
+
+    Two commands to start: charnn train corpus.txt, and then charnn generate.
+    """
+    _State.debug = debug
+
+
+class _State:
+    debug = False
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run())
+
+
+def run() -> int:
+    """Run the command line; the exit code."""
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except BrokenPipeError:
+        # The reader has what it wanted. Python must not try to flush once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except (CharnnError, typer.TyperException) as error:
+        if _State.debug:
+            raise
+        fail(str(error) if isinstance(error, CharnnError) else error.format_message())
+        return error.exit_code
+    except OSError as error:
+        if _State.debug:
+            raise
+        fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        fail("out of memory; a smaller --batch, --hidden or --vocab-size takes less")
+        return 1
+    except Exception as error:
+        if _State.debug:
+            raise
+        fail(f"a bug in charnn: {type(error).__name__}: {error}; charnn --debug shows where")
+        return 1

@@ -1,0 +1,160 @@
+"""The two streams: stdout carries the payload as bytes, stderr the talk."""
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FLUSH_SECONDS = 0.05
+
+
+class _Talk:
+    quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Whether ``say`` keeps silent."""
+    _Talk.quiet = quiet
+
+
+def say(message: str = "") -> None:
+    """Tell the user something, on stderr."""
+    if not _Talk.quiet:
+        _write_stderr(message)
+
+
+def warn(message: str) -> None:
+    """Tell the user about something that may be wrong."""
+    say(f"charnn: warning: {message}")
+
+
+def fail(message: str) -> None:
+    """Say what went wrong: one line, also when quiet."""
+    _write_stderr("charnn: " + " ".join(message.splitlines()))
+
+
+def _write_stderr(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        # Whatever a file name or a locale holds, talking never fails.
+        encoding = sys.stderr.encoding or "utf-8"
+        text = message.encode(encoding, "backslashreplace").decode(encoding)
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+class Payload:
+    """Writes text to stdout as UTF-8 bytes, whatever the locale; soon, but not byte by byte."""
+
+    def __init__(self) -> None:
+        self._flushed = 0.0
+        self._last = b"\n"
+
+    def write(self, text: str | bytes) -> None:
+        """Write a piece."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+        if not data:
+            return
+        sys.stdout.buffer.write(data)
+        self._last = data[-1:]
+        now = time.monotonic()
+        if now - self._flushed >= _FLUSH_SECONDS:
+            sys.stdout.buffer.flush()
+            self._flushed = now
+
+    def end_line(self) -> None:
+        """Begin a new line, unless one just began."""
+        if self._last != b"\n":
+            self.write(b"\n")
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """Write an object on a line of its own; what is not finite becomes null."""
+        self.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def facts(rows: Mapping[str, object]) -> str:
+    """Names and values in two columns.
+
+    >>> print(facts({"cell": "lstm", "parameters": 12}))
+    cell        lstm
+    parameters  12
+    """
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def stderr_console() -> "Console":
+    """Rich's view of stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+def draws() -> bool:
+    """Whether bars may be drawn: stderr is a terminal that can, and the user is not told off."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not _Talk.quiet
+
+
+@contextlib.contextmanager
+def byte_bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Bars that count bytes, stage by stage, on a terminal; elsewhere nothing."""
+    if not draws():
+        yield lambda stage, size: lambda done: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=stderr_console(),
+        transient=True,
+    ) as progress:
+
+        def watch(stage: str, size: int) -> Callable[[int], None]:
+            task = progress.add_task(stage, total=size)
+
+            def advance(done: int) -> None:
+                progress.advance(task, done)
+
+            return advance
+
+        yield watch
+
+
+@contextlib.contextmanager
+def token_bar(what: str, size: int) -> Iterator[Callable[[int], None]]:
+    """A bar that counts tokens on a terminal; elsewhere nothing."""
+    if not draws():
+        yield lambda tokens: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=stderr_console(), transient=True) as progress:
+        task = progress.add_task(what, total=size)
+        yield lambda tokens: progress.advance(task, tokens)

@@ -1,0 +1,44 @@
+"""``charnn demo``: a model learns to write fables while one watches, and then writes a page."""
+
+from typing import Annotated
+
+import typer
+
+from charnn.architecture import ModelConfig
+from charnn.cli.console import be_quiet, say
+from charnn.cli.generate import write_out
+from charnn.cli.options import Quiet
+from charnn.cli.places import CHECKPOINTS, bundled
+from charnn.cli.train import StopSignal, find_corpus, train_events, watch
+from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
+from charnn.training.config import TrainingConfig
+
+_DROPOUT = 0.4
+_PAGE_TOKENS = 1800
+_TEMPERATURE = 0.6
+
+
+def demo(
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 1.6,
+    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed of training and page.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Train on the bundled fables and write a page, in about two minutes.
+
+    Examples:
+        charnn demo
+    """
+    be_quiet(quiet)
+    corpus = find_corpus(bundled("fables.txt"))
+    # A small text is soon known by heart: more dropout than usual.
+    training = TrainingConfig(minutes=minutes, dropout=_DROPOUT, seed=seed)
+    stop = StopSignal()
+    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, "fables", stop))
+    if ended.stopped:
+        raise typer.Exit(stop.exit_code)
+    from charnn.models import open_model
+
+    say("\nand this is what it writes:\n")
+    generation = GenerationConfig(max_tokens=_PAGE_TOKENS, seed=seed)
+    sampling = SamplingConfig(temperature=_TEMPERATURE)
+    write_out(open_model(ended.run), b"", generation, sampling, BeamConfig())

@@ -1,0 +1,99 @@
+"""``charnn encode`` and ``charnn decode``: text to ids to text, in a pipe."""
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from charnn.cli.console import Payload, be_quiet, warn
+from charnn.cli.options import Model, Quiet
+from charnn.cli.places import CORPORA, find_run
+from charnn.errors import InputError
+
+if TYPE_CHECKING:
+    from charnn.text.base import Tokenizer
+
+_CHUNK_BYTES = 1 << 16
+
+Input = Annotated[
+    Path | None, typer.Argument(help="A file; - or nothing is stdin.", show_default=False)
+]
+
+
+def encode(file: Input = None, model: Model = None, quiet: Quiet = False) -> None:
+    """Turn text into ids: decimal numbers between spaces.
+
+    -m also takes a tokenized corpus.
+
+    Examples:
+        echo "The fox" | charnn encode
+
+        charnn encode -m corpora/fables letter.txt
+    """
+    from charnn.text.base import UnknownTally
+
+    be_quiet(quiet)
+    tokenizer = _tokenizer(model)
+    payload = Payload()
+    tally = UnknownTally()
+    for ids in tokenizer.encode_stream(_chunks(file), tally):
+        payload.write("".join(f"{id} " for id in ids.tolist()))
+    payload.write("\n")
+    if tally.count:
+        warn(f"some of the text is not in the vocabulary and was lost: {tally}")
+
+
+def decode(file: Input = None, model: Model = None, quiet: Quiet = False) -> None:
+    """Turn ids, decimal numbers between white space, into text.
+
+    -m also takes a tokenized corpus.
+
+    Examples:
+        echo "The fox" | charnn encode | charnn decode
+    """
+    be_quiet(quiet)
+    tokenizer = _tokenizer(model)
+    payload = Payload()
+    for numbers in _numbers(_chunks(file)):
+        payload.write(tokenizer.decode(numbers))
+
+
+def _tokenizer(path: Path | None) -> "Tokenizer":
+    from charnn.data.store import TokenizedCorpus, is_corpus
+
+    for place in (path, CORPORA / path) if path is not None else ():
+        if is_corpus(place):
+            return TokenizedCorpus.open(place).tokenizer
+    from charnn.checkpoint import read_checkpoint
+
+    return read_checkpoint(find_run(path)).tokenizer
+
+
+def _chunks(file: Path | None) -> Iterator[bytes]:
+    """The input as it comes: what is piped in goes on without waiting for more."""
+    if file is None or str(file) == "-":
+        stdin = cast(BufferedReader, sys.stdin.buffer)
+        return iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
+    from charnn.text.corpus import read_file
+
+    return read_file(file)
+
+
+def _numbers(chunks: Iterable[bytes]) -> Iterator[list[int]]:
+    """Decimals between white space, wherever the bytes are cut."""
+    held = b""
+    for chunk in itertools.chain(chunks, [b"\n"]):
+        words = (held + chunk).split()
+        held = b"" if chunk[-1:].isspace() or not words else words.pop()
+        yield [_number(word) for word in words]
+
+
+def _number(word: bytes) -> int:
+    if not (word.isdigit() and len(word) <= 10):
+        shown = word[:20].decode("utf-8", "backslashreplace")
+        raise InputError(f"not an id: {shown!r}", "decode reads decimal numbers")
+    return int(word)

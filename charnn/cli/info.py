@@ -1,0 +1,77 @@
+"""``charnn info``: what a checkpoint or a tokenized corpus is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charnn.architecture import count_parameters
+from charnn.cli.console import Payload, be_quiet, facts
+from charnn.cli.options import Json, Quiet
+from charnn.cli.places import CORPORA, find_run
+from charnn.cli.tokenize import corpus_facts, summary
+
+
+def info(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A run, a checkpoint or a corpus.", show_default="the newest run"),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what a checkpoint or a tokenized corpus is.
+
+    Examples:
+        charnn info
+
+        charnn info corpora/fables --json
+    """
+    from charnn.data.store import TokenizedCorpus, is_corpus
+
+    be_quiet(quiet)
+    payload = Payload()
+    for place in (path, CORPORA / path) if path is not None else ():
+        if is_corpus(place):
+            corpus = TokenizedCorpus.open(place)
+            known = {"kind": "corpus", "path": str(place)}
+            if json:
+                payload.json({**known, **corpus_facts(corpus)})
+            else:
+                files = ", ".join(corpus.header.source["files"])
+                payload.write(facts({**known, "made from": files, **summary(corpus)}) + "\n")
+            return
+    record = _checkpoint(find_run(path))
+    if json:
+        payload.json(record)
+    else:
+        parts = record.pop("parts")
+        assert isinstance(parts, dict)
+        shown = {key: f"{v:,}" if type(v) is int else str(v) for key, v in record.items()}
+        shown["parameters"] += " (" + ", ".join(f"{k} {n:,}" for k, n in parts.items()) + ")"
+        payload.write(facts(shown) + "\n")
+
+
+def _checkpoint(path: Path) -> dict[str, object]:
+    from charnn.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(path)
+    config = checkpoint.config
+    parts = count_parameters(config.model, config.vocabulary)
+    return {
+        "kind": "checkpoint",
+        "path": str(checkpoint.path),
+        "parameters": sum(parts.values()),
+        "cell": config.model.cell,
+        "layers": config.model.layers,
+        "hidden": config.model.hidden,
+        "embedding": config.model.embedding,
+        "tied": config.model.tied,
+        "vocabulary": config.vocabulary,
+        "tokenizer": checkpoint.tokenizer.kind,
+        "step": config.step,
+        "validation_nats": config.validation_nats,
+        "corpus": config.corpus.get("path"),
+        "digest": checkpoint.digest,
+        "parts": parts,
+    }

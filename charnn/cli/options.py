@@ -1,0 +1,78 @@
+"""Options that are views of config dataclasses, and those that commands share."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_origin, get_type_hints
+
+import typer
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "-m",
+        "--model",
+        help="A run or checkpoint; without it the newest run in checkpoints/.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+
+
+def spread_configs(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn each parameter that is a config dataclass into options, one for each of its fields.
+
+    A field's metadata may hold ``help``, ``flags`` (the option's names, if not the field's) and
+    ``group`` (the panel it is shown in); ``option: False`` keeps it off the command line.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    configs: dict[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if dataclasses.is_dataclass(parameter.annotation)
+    }
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        if name in configs:
+            parameters += [_option(field, configs[name]) for field in _fields(configs[name])]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def spread(**values: Any) -> None:
+        for name, cls in configs.items():
+            given = {field.name: values.pop(field.name) for field in _fields(cls)}
+            lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+            values[name] = cls(**{**given, **lists})
+        command(**values)
+
+    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
+
+
+def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.metadata.get("option", True)]
+
+
+def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
+    kind = get_type_hints(cls)[field.name]
+    flags = field.metadata.get("flags") or ("--" + field.name.replace("_", "-"),)
+    default = field.default
+    if get_origin(kind) is tuple:
+        kind, default = list[str], []
+    option = typer.Option(
+        *flags,
+        help=field.metadata.get("help"),
+        rich_help_panel=field.metadata.get("group"),
+        show_default=default not in (None, [], False),
+    )
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )

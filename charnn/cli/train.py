@@ -1,0 +1,359 @@
+"""``charnn train``: a tokenized corpus, or a text, to a checkpoint; with a live display."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charnn.architecture import ModelConfig, count_parameters
+from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, warn
+from charnn.cli.options import Json, Quiet, spread_configs
+from charnn.cli.places import CHECKPOINTS, CORPORA, bundled, corpus_name, find_run, newest_corpus
+from charnn.cli.tokenize import make_corpus
+from charnn.data.config import SourceConfig
+from charnn.errors import CorpusError, UsageError
+from charnn.text.config import TokenizerConfig
+from charnn.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from charnn.data.store import TokenizedCorpus
+    from charnn.training.loop import Ended, Event, Saved, Started, Stepped
+
+_LINE_SECONDS = 10.0
+_SMOOTHING = 0.98
+
+
+@spread_configs
+def train(
+    model: ModelConfig,
+    training: TrainingConfig,
+    corpus: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A tokenized corpus, or a text file, which is tokenized first.",
+            show_default="the newest",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a language model.
+
+    With --resume, CORPUS names the run. It goes on as if it had not stopped; a new budget
+    counts from where it stands, and the learning rate falls anew to the end of that.
+
+    Examples:
+        charnn train
+
+        charnn train corpus.txt --minutes 30 --hidden 512
+
+        charnn train --resume --minutes 10
+    """
+    be_quiet(quiet)
+    stop = StopSignal()
+    if resume:
+        if output is not None:
+            raise UsageError("--resume goes on in the run's own folder; leave out -o")
+        events = resume_events(corpus, training, stop)
+    else:
+        tokenized = find_corpus(corpus)
+        folder, name = _run_place(output, tokenized)
+        events = train_events(tokenized, model, training, folder, name, stop)
+    ended = watch(events)
+    if json:
+        Payload().json(
+            {
+                "run": str(ended.run),
+                "step": ended.step,
+                "steps": ended.steps,
+                "validation_nats": ended.best_nats,
+                "seconds": ended.seconds,
+                "finished": not ended.stopped,
+            }
+        )
+    if ended.stopped:
+        raise typer.Exit(stop.exit_code)
+
+
+class StopSignal:
+    """The first Ctrl-C or SIGTERM asks for a stop, the second stops at once."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def __call__(self) -> bool:
+        """Whether a signal came."""
+        return self.exit_code != 0
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen while training runs."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._hear) for number in signals]
+        try:
+            yield
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: object) -> None:
+        if self.exit_code:
+            raise KeyboardInterrupt
+        self.exit_code = 128 + number
+        say("\nstopping after this step, and saving; once more stops at once")
+
+
+def find_corpus(path: Path | None) -> "TokenizedCorpus":
+    """The corpus that is meant: a tokenized one, a text, the newest, or the bundled one."""
+    from charnn.data.store import TokenizedCorpus, is_corpus
+
+    path = path or newest_corpus()
+    if path is None:
+        say("no tokenized corpus here: taking the fables that come with charnn")
+        path = bundled("fables.txt")
+    if not path.exists() and (CORPORA / path).exists():
+        path = CORPORA / path
+    if is_corpus(path):
+        return TokenizedCorpus.open(path)
+    if not path.exists():
+        raise CorpusError(f"no such corpus or text: {path}", "charnn tokenize makes one of a text")
+    target = CORPORA / corpus_name(path)
+    return make_corpus(SourceConfig((path,)), TokenizerConfig(), target)
+
+
+def _run_place(output: Path | None, corpus: "TokenizedCorpus") -> tuple[Path, str]:
+    if output is None:
+        return CHECKPOINTS, corpus.header.name
+    return output.parent, output.name
+
+
+def train_events(
+    corpus: "TokenizedCorpus",
+    model: ModelConfig,
+    training: TrainingConfig,
+    folder: Path,
+    name: str,
+    stop: StopSignal,
+) -> "Iterator[Event]":
+    """A new run, with what is to be said of it."""
+    from charnn.training.loop import train
+
+    splits = corpus.header.splits
+    held_out = splits["validation"].tokens if "validation" in splits else 0
+    if held_out < 2:
+        warn("nothing is held out, so the last model counts as the best")
+    parts = count_parameters(model, corpus.header.vocabulary)
+    say(
+        facts(
+            {
+                "corpus": f"{corpus.path}: {splits['train'].tokens:,} tokens to learn from, "
+                f"{held_out:,} to validate on, {corpus.header.vocabulary:,} symbols",
+                "model": f"{model.cell}, {model.layers} x {model.hidden}: "
+                f"{sum(parts.values()):,} parameters",
+                "": ", ".join(f"{part} {count:,}" for part, count in parts.items()),
+                "budget": _budget(training),
+            }
+        )
+    )
+    with stop.heard():
+        yield from train(corpus, model, training, folder, name, stop=stop)
+
+
+def resume_events(
+    run: Path | None, training: TrainingConfig, stop: StopSignal
+) -> "Iterator[Event]":
+    """A run that goes on, with what is to be said of it."""
+    from charnn.data.store import TokenizedCorpus
+    from charnn.training.loop import resume, resumed_config
+
+    run = find_run(run)
+    config, corpus = resumed_config(run)
+    given = {
+        field.name: value
+        for field in fields(training)
+        if (value := getattr(training, field.name)) != field.default
+    }
+    if settings := given.keys() - {"minutes", "steps", "epochs", "save_every"}:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(settings))
+        raise UsageError(f"--resume keeps the run's settings; leave out {options}")
+    config = replace(config, **given)
+    with stop.heard():
+        yield from resume(run, TokenizedCorpus.open(corpus), config, stop=stop)
+
+
+def _budget(training: TrainingConfig) -> str:
+    if training.steps is not None:
+        return f"{training.steps:,} steps"
+    if training.epochs is not None:
+        return f"{training.epochs:g} epochs"
+    minutes = training.minutes or TrainingConfig.default_minutes
+    end = datetime.now() + timedelta(minutes=minutes)
+    return f"{minutes:g} minutes, until about {end:%H:%M:%S}"
+
+
+def watch(events: "Iterator[Event]") -> "Ended":
+    """Draw what happens: bars on a terminal, a line now and then elsewhere."""
+    from charnn.training.loop import Ended, Saved, Started, Stepped
+
+    display: _Lines = _Lines()
+    with contextlib.ExitStack() as stack:
+        for event in events:
+            match event:
+                case Started():
+                    say(facts({"run": event.run}))
+                    display = stack.enter_context(_bar(event)) if draws() else _Lines()
+                    decode = _decoder(event)
+                case Stepped():
+                    display.step(event)
+                case Saved():
+                    display.saved(event, decode(event.sample))
+                case Ended():
+                    ended = event
+    _say_end(ended)
+    return ended
+
+
+def _say_end(ended: "Ended") -> None:
+    nats = "" if ended.best_nats is None else f", best validation loss {ended.best_nats:.4f} nats"
+    minutes, seconds = divmod(round(ended.seconds), 60)
+    if ended.stopped:
+        say(f"stopped at step {ended.step:,}{nats}; go on with: charnn train --resume {ended.run}")
+    else:
+        say(f"{ended.step:,} steps in {minutes}:{seconds:02}{nats}")
+        say(f"write with it: charnn generate -m {ended.run}")
+
+
+def _decoder(started: "Started") -> Callable[[list[int]], str]:
+    """Turns a sample into one printable line."""
+
+    def decode(ids: list[int]) -> str:
+        from charnn.text.streaming import TextStream
+
+        text = TextStream().feed(started.tokenizer.decode(ids)).strip()
+        line = " ".join(text.split())
+        return "".join(character if character.isprintable() else " " for character in line)
+
+    return decode
+
+
+class _Lines:
+    """What training says without a terminal: a plain line every few seconds."""
+
+    def __init__(self) -> None:
+        self._loss = _Smoothed()
+        self._rate = _Rate()
+        self._said = time.monotonic()
+
+    def step(self, stepped: "Stepped") -> None:
+        """Take note of a step."""
+        loss, rate = self._loss.add(stepped.train_nats), self._rate.add(stepped)
+        now = time.monotonic()
+        if now - self._said >= _LINE_SECONDS:
+            self._said = now
+            steps = "" if stepped.steps is None else f"/{stepped.steps}"
+            left = self._rate.left(stepped)
+            say(
+                f"step {stepped.step}{steps}  loss {loss:.4f}  {rate:,.0f} tokens/s"
+                + ("" if left is None else f"  {left:.0f} s left")
+            )
+
+    def saved(self, saved: "Saved", sample: str) -> None:
+        """Tell what was saved."""
+        say(_saved_line(saved, sample))
+
+
+class _Smoothed:
+    """An exponential moving average that starts at the truth."""
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def add(self, value: float) -> float:
+        self._sum = _SMOOTHING * self._sum + value
+        self._weight = _SMOOTHING * self._weight + 1
+        return self._sum / self._weight
+
+
+class _Rate:
+    """Tokens a second, from the time that training itself took."""
+
+    def __init__(self) -> None:
+        self._first: Stepped | None = None
+        self._per_second = 0.0
+        self._seconds_per_step = 0.0
+
+    def add(self, stepped: "Stepped") -> float:
+        if self._first is None:
+            self._first = stepped
+            return 0.0
+        seconds = stepped.seconds - self._first.seconds
+        self._per_second = (stepped.tokens_seen - self._first.tokens_seen) / max(seconds, 1e-9)
+        self._seconds_per_step = seconds / (stepped.step - self._first.step)
+        return self._per_second
+
+    def left(self, stepped: "Stepped") -> float | None:
+        """Seconds until the last step."""
+        if stepped.steps is None:
+            return None
+        return (stepped.steps - stepped.step) * self._seconds_per_step
+
+
+def _saved_line(saved: "Saved", sample: str) -> str:
+    nats = "" if saved.validation_nats is None else f"  valid {saved.validation_nats:.4f}"
+    mark = " *" if saved.best and saved.validation_nats is not None else "  "
+    return f"step {saved.step:>6}{nats}{mark}  {sample}"
+
+
+@contextlib.contextmanager
+def _bar(started: "Started") -> Iterator[_Lines]:
+    """A live bar on the terminal: loss, validation, tokens a second, time left."""
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.text import Text
+
+    console = stderr_console()
+    progress = Progress(
+        TextColumn("{task.percentage:>3.0f}%"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        expand=True,
+        refresh_per_second=4,
+    )
+    task = progress.add_task("", total=started.steps, completed=started.step, status="")
+
+    class Bar(_Lines):
+        """The same told as a bar."""
+
+        valid = ""
+
+        def step(self, stepped: "Stepped") -> None:
+            loss, rate = self._loss.add(stepped.train_nats), self._rate.add(stepped)
+            left = self._rate.left(stepped)
+            clock = "timing" if left is None else f"{int(left) // 60}:{int(left) % 60:02} left"
+            steps = "" if stepped.steps is None else f"/{stepped.steps}"
+            status = (
+                f"{stepped.step}{steps}  loss {loss:.3f}{self.valid}  {rate:,.0f} tok/s  {clock}"
+            )
+            progress.update(task, completed=stepped.step, total=stepped.steps, status=status)
+
+        def saved(self, saved: "Saved", sample: str) -> None:
+            if saved.validation_nats is not None:
+                self.valid = f"  valid {saved.validation_nats:.3f}"
+            line = Text(_saved_line(saved, sample), overflow="ellipsis", no_wrap=True)
+            progress.console.print(line)
+
+    with progress:
+        yield Bar()

@@ -1,0 +1,28 @@
+"""Which text makes a corpus. Imports nothing heavy, so that ``--help`` can show it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from charnn.errors import UsageError
+
+DocumentMode = Literal["file", "line", "blank"]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Which text makes a corpus, and how it is divided."""
+
+    train: tuple[Path, ...]
+    """Files and folders."""
+    validation: tuple[Path, ...] = ()
+    """Files to validate on; without them a share is cut from the end."""
+    test: tuple[Path, ...] = ()
+    validation_share: float = 0.1
+    """The share that is cut from the end for validation."""
+    document: DocumentMode = "file"
+    """What makes a document: a file, a line, or what stands between blank lines."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_share < 1:
+            raise UsageError("the share for validation must be at least 0 and below 1")
