@@ -253,14 +253,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> None:
     if tokenizer.vocabulary_size != config.vocabulary:
-        raise CheckpointError("the tokenizer and the model have different vocabularies")
+        raise ValueError("the tokenizer and the model have different vocabularies")
     for id in (config.start_id, config.end_id):
         if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
-            raise CheckpointError(f"id {id} is not in the vocabulary")
+            raise ValueError(f"id {id} is not in the vocabulary")
     expected = expected_shapes(config.model, config.vocabulary)
     for name in sorted(expected.keys() | weights.keys()):
         found = weights[name].shape if name in weights else None
         if found != expected.get(name):
-            raise CheckpointError(f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}")
+            raise ValueError(f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}")
         if weights[name].dtype != np.float32:
-            raise CheckpointError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")
+            raise ValueError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")

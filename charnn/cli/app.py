@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from charnn import __version__
-from charnn.cli.console import fail
+from charnn.cli.console import ReaderGoneError, fail
 from charnn.cli.demo import demo
 from charnn.cli.encode import decode, encode
 from charnn.cli.evaluate import evaluate
@@ -65,9 +65,8 @@ def run() -> int:
         code = app(standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
-    except BrokenPipeError:
-        # The reader has what it wanted. Python must not try to flush once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ReaderGoneError, BrokenPipeError):
+        _forget_stdout()
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -80,7 +79,7 @@ def run() -> int:
         if _State.debug:
             raise
         fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 1
     except MemoryError:
         fail("out of memory; a smaller --batch, --hidden or --vocab-size takes less")
@@ -90,3 +89,8 @@ def run() -> int:
             raise
         fail(f"a bug in charnn: {type(error).__name__}: {error}; charnn --debug shows where")
         return 1
+
+
+def _forget_stdout() -> None:
+    """What is buffered cannot be written: Python must not try once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

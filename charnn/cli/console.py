@@ -49,6 +49,10 @@ def _write_stderr(message: str) -> None:
         sys.stderr.flush()
 
 
+class ReaderGoneError(Exception):
+    """Whoever read stdout has what they wanted; Typer would call a broken pipe a failure."""
+
+
 class Payload:
     """Writes text to stdout as UTF-8 bytes, whatever the locale; soon, but not byte by byte."""
 
@@ -61,12 +65,15 @@ class Payload:
         data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
         if not data:
             return
-        sys.stdout.buffer.write(data)
         self._last = data[-1:]
         now = time.monotonic()
-        if now - self._flushed >= _FLUSH_SECONDS:
-            sys.stdout.buffer.flush()
-            self._flushed = now
+        try:
+            sys.stdout.buffer.write(data)
+            if now - self._flushed >= _FLUSH_SECONDS:
+                sys.stdout.buffer.flush()
+                self._flushed = now
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def end_line(self) -> None:
         """Begin a new line, unless one just began."""

@@ -13,7 +13,7 @@ from charnn.cli.train import StopSignal, find_corpus, train_events, watch
 from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
 from charnn.training.config import TrainingConfig
 
-_DROPOUT = 0.4
+_DROPOUT = 0.2
 _PAGE_TOKENS = 1800
 _TEMPERATURE = 0.6
 

@@ -43,7 +43,6 @@ def top_p(log_probs_BV: NDArray[np.float64], p: float) -> NDArray[np.float64]:
     before = np.cumsum(descending, axis=-1) - descending
     away = np.empty(order.shape, dtype=bool)
     np.put_along_axis(away, order, before >= p, -1)
-    away &= log_probs_BV < log_probs_BV.max(axis=-1, keepdims=True)
     return np.where(away, -np.inf, log_probs_BV)
 
 

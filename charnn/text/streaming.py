@@ -49,9 +49,13 @@ class TextStream:
 
 
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins, if there is one."""
-    found = [place for one in stop if (place := text.find(one)) >= 0]
-    return min(found) if found else None
+    """Where the stop string begins that is complete first, if there is one.
+
+    >>> first_stop("baa", ["a", "baa"])
+    1
+    """
+    found = [(place + len(one), place) for one in stop if (place := text.find(one)) >= 0]
+    return min(found)[1] if found else None
 
 
 def _overlap(text: str, stop: str) -> int:

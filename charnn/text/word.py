@@ -48,7 +48,7 @@ def words_of(texts: Iterable[str | None], words: Words = "text") -> Iterator[lis
     whatever stands between white space, and line ends. All of them joined are the text again.
 
     >>> list(words_of(["Don't pan", "ic, 世界!"]))
-    [["Don't"], [' panic', ',', ' 世'], ['界', '!']]
+    [["Don't", ' panic', ',', ' 世'], ['界', '!']]
     """
     pattern = _TEXT if words == "text" else _WHITESPACE
     held = ""

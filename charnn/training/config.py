@@ -56,7 +56,7 @@ class TrainingConfig:
     batch: int = _option(32, "Lanes that read the corpus side by side.")
     bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
     dropout: float = _option(0.1, "Share of activations dropped behind every layer.")
-    lr: float = _option(4e-3, "Peak learning rate; it warms up, then falls to zero.")
+    lr: float = _option(8e-3, "Peak learning rate; it warms up, then falls to zero.")
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")

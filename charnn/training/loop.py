@@ -450,7 +450,6 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
     first, began_at = trainer.step, trainer.seconds
     saved_at = trainer.seconds
     every = Interval.parse(config.save_every) if config.save_every else Interval()
-    metrics = _Metrics(trainer.run, trainer.step)
     step_seconds: list[float] = []
     stopped = False
     yield Started(
@@ -460,6 +459,7 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
         trainer.step,
         trainer.steps,
     )
+    metrics = _Metrics(trainer.run, trainer.step)
     try:
         while trainer.steps is None or trainer.step < trainer.steps:
             before = trainer.seconds

@@ -1,0 +1,197 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from conftest import random_weights
+
+from charnn.architecture import ModelConfig
+from charnn.checkpoint import (
+    CheckpointConfig,
+    link,
+    read_checkpoint,
+    read_training,
+    remove_old,
+    resolve,
+    runs,
+    write_checkpoint,
+)
+from charnn.data.store import TokenizedCorpus
+from charnn.errors import CheckpointError, OutputError
+from charnn.files import sha256
+from charnn.models import open_model
+from charnn.score import evaluate
+from charnn.text.config import TokenizerConfig
+from charnn.text.tokenizers import train_tokenizer
+
+TOKENIZER = train_tokenizer([[b"abcabc"]], TokenizerConfig())
+MODEL = ModelConfig(layers=1, hidden=4, embedding=3)
+WEIGHTS = random_weights(MODEL, 3)
+
+
+def write(run, step=1, training=None):
+    config = CheckpointConfig(MODEL, 3, 0, None, step, 1.5, {"name": "x"}, {"lr": 0.1})
+    return write_checkpoint(run, config, WEIGHTS, TOKENIZER, training)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = write(tmp_path / "run", training={"progress.json": b"{}"})
+    link(folder.parent, "best", folder)
+    link(folder.parent, "last", folder)
+    return folder.parent
+
+
+def test_what_is_written_is_read(run):
+    checkpoint = read_checkpoint(run)
+    assert checkpoint.config.model == MODEL
+    assert checkpoint.config.validation_nats == 1.5
+    assert checkpoint.tokenizer.encode("cab") == TOKENIZER.encode("cab")
+    for name, tensor in WEIGHTS.items():
+        np.testing.assert_array_equal(checkpoint.weights[name], tensor)
+    assert read_training(checkpoint.path) == {"progress.json": b"{}"}
+
+
+def test_a_changed_byte_is_found_in_every_file(run):
+    folder = resolve(run)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        for place in {0, len(data) // 2, len(data) - 1}:
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(CheckpointError):
+                read_checkpoint(run)
+                read_training(folder)
+        path.write_bytes(data)
+    read_checkpoint(run)
+
+
+def test_a_missing_or_cut_file_is_found(run):
+    folder = resolve(run)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(CheckpointError, match=r"damaged|no checkpoint"):
+            read_checkpoint(run)
+            read_training(folder)
+        path.unlink()
+        with pytest.raises(CheckpointError, match=r"damaged|no checkpoint"):
+            read_checkpoint(run)
+            read_training(folder)
+        path.write_bytes(data)
+
+
+def rewrite_manifest(folder, change):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../b", "tokenizer/../../x", ".."])
+def test_a_manifest_cannot_lead_outside(run, name):
+    folder = resolve(run)
+    rewrite_manifest(folder, lambda m: m["files"].update({name: {"size": 1, "sha256": ""}}))
+    with pytest.raises(CheckpointError, match="manifest"):
+        read_checkpoint(run)
+
+
+def test_a_newer_format_is_refused(run):
+    rewrite_manifest(resolve(run), lambda m: m.update(format=2))
+    with pytest.raises(CheckpointError, match="format 2"):
+        read_checkpoint(run)
+
+
+def replace_file(folder, name, data):
+    (folder / name).write_bytes(data)
+    entry = {"size": len(data), "sha256": sha256(data)}
+    rewrite_manifest(folder, lambda m: m["files"].update({name: entry}))
+
+
+@pytest.mark.parametrize("change", [{"hidden": 5}, {"hidden": "4"}, {"layers": 2}, {"cell": "x"}])
+def test_a_config_that_does_not_fit_the_weights_is_refused(run, change):
+    folder = resolve(run)
+    config = json.loads((folder / "config.json").read_bytes())
+    config["model"].update(change)
+    replace_file(folder, "config.json", json.dumps(config).encode())
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint(run)
+
+
+def test_a_file_is_no_checkpoint_and_pickle_is_never_read(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"\x80\x04.")
+    with pytest.raises(CheckpointError, match="pickle files can run code"):
+        read_checkpoint(path)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        read_checkpoint(tmp_path / "nowhere")
+
+
+def test_links_are_relative_and_a_copied_run_still_works(run, tmp_path):
+    assert os.readlink(run / "best") == "step-1"
+    shutil.copytree(run, tmp_path / "copy", symlinks=True)
+    shutil.rmtree(run)
+    read_checkpoint(tmp_path / "copy")
+
+
+def test_old_checkpoints_go_once_no_link_needs_them(run):
+    first, second = run / "step-1", write(run, 2)
+    link(run, "last", second)
+    remove_old(run, keep={first})
+    assert first.exists()
+    third = write(run, 3)
+    link(run, "last", third)
+    link(run, "best", third)
+    remove_old(run, keep={second})
+    assert sorted(path.name for path in run.glob("step-*")) == ["step-2", "step-3"]
+
+
+def test_a_failing_write_leaves_nothing(run):
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(OutputError):
+        write(run / "step-1" / "config.json")
+    with pytest.raises(RuntimeError):
+        write_checkpoint(run, read_checkpoint(run).config, WEIGHTS, Unsaveable(), None)
+    assert sorted(path.name for path in run.iterdir()) == before
+    read_checkpoint(run)
+
+
+class Unsaveable:
+    def save(self, folder):
+        (folder / "half").parent.mkdir()
+        raise RuntimeError
+
+
+def test_runs_are_listed_newest_first(tmp_path):
+    for n, name in enumerate(["old", "new", "middle"]):
+        folder = write(tmp_path / name)
+        link(folder.parent, "last", folder)
+        time = [1, 3, 2][n] * 10**9
+        os.utime(folder / "manifest.json", ns=(time, time))
+    (tmp_path / "empty").mkdir()
+    assert [path.name for path in runs(tmp_path)] == ["new", "middle", "old"]
+
+
+def test_ten_lines_of_torch_read_it(workplace):
+    """The documented names are enough to build the model without charnn, as the README does."""
+    folder = workplace / "checkpoints" / "text" / "best"
+    ids = TokenizedCorpus.open(workplace / "corpora" / "text").tokens("validation")
+
+    w = safetensors.torch.load_file(folder / "model.safetensors")
+    (vocabulary, E), H = w["embedding.weight"].shape, w["layers.0.weight_hh"].shape[1]
+    lstm = torch.nn.LSTM(E, H, num_layers=2)
+    lstm.load_state_dict({f"{name}_l{n}": w[f"layers.{n}.{name}"] for n in range(2)
+                          for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")})  # fmt: skip
+    with torch.no_grad():
+        x = torch.from_numpy(ids.astype("int64"))
+        logits = lstm(w["embedding.weight"][x[:-1]])[0]
+        logits = logits @ w["output.weight"].T + w["output.bias"]
+        nats = torch.nn.functional.cross_entropy(logits, x[1:])
+
+    model = open_model(folder.parent)
+    result = evaluate(model.step_model, ids, model.tokenizer.token_bytes)
+    assert result.tokens == len(ids) - 1
+    assert abs(result.nats_per_token - nats.item()) < 1e-5
+    assert model.checkpoint.config.vocabulary == vocabulary

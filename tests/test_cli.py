@@ -1,0 +1,412 @@
+"""The real program, in a subprocess."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TEXT
+
+from charnn import __version__
+from charnn.cli.app import app
+from charnn.cli.console import Payload, facts
+from charnn.text.config import TokenizerConfig
+
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+TRAIN = ["train", "--hidden", "8", "--embedding", "4", "--batch", "4", "--bptt", "8"]
+
+
+@pytest.fixture
+def place(workplace, tmp_path):
+    """A copy of the workplace that a test may change."""
+    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True, symlinks=True)
+    return tmp_path
+
+
+def one_line(result, code):
+    assert result.returncode == code, result.stderr.decode()
+    lines = result.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("charnn: ")
+    return lines[0]
+
+
+# --- help and start-up -------------------------------------------------------------------------
+
+
+def test_every_command_has_help_with_examples(program):
+    listed = program("--help").stdout.decode()
+    for command in COMMANDS:
+        result = program(command, "--help")
+        text = result.stdout.decode()
+        assert result.returncode == 0
+        assert "Examples:" in text
+        assert f"charnn {command}" in text
+        assert re.search(rf"^│ {command} +[A-Z]", listed, re.M)
+        assert "<unknown>" not in text
+
+
+def test_version(program):
+    assert program("--version").stdout.decode() == f"charnn {__version__}\n"
+
+
+FREE_OF_TORCH = [
+    *[[command, "--help"] for command in COMMANDS],
+    ["--help"],
+    ["--version"],
+    ["generate", "-n", "5", "-q"],
+    ["generate", "-n", "5", "--beam", "2", "-q"],
+    ["tokenize", "text.txt", "-o", "new", "-q"],
+    ["evaluate", "-q"],
+    ["encode", "text.txt", "-q"],
+    ["decode", "ids", "-q"],
+    ["info", "-q"],
+    ["info", "corpora/text", "-q"],
+    ["train", "--nose"],
+]
+
+
+@pytest.mark.parametrize("arguments", FREE_OF_TORCH, ids=" ".join)
+def test_commands_that_need_no_torch_never_import_it(place, arguments):
+    (place / "ids").write_text("0 1 2")
+    script = (
+        "import sys; from charnn.cli.app import run; sys.argv[0] = 'charnn'; code = run();"
+        "heavy = {'torch', 'numpy'} if code or sys.argv[-1][:2] == '--' else {'torch'};"
+        "print('HEAVY', sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=place, capture_output=True
+    )
+    assert "HEAVY []" in result.stderr.decode(), result.stderr.decode()
+
+
+# --- the main job ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "word", "subword"])
+def test_tokenize_train_generate(program, tmp_path, kind):
+    (tmp_path / "story.txt").write_text(TEXT)
+    result = program("tokenize", "story.txt", "--tokenizer", kind, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "bytes per token" in result.stderr.decode()
+    assert result.stdout == b""
+    result = program(*TRAIN, "--steps", "12", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "12 steps" in result.stderr.decode()
+    result = program("generate", "-n", "40", "-p", "The fox 狐", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    text = result.stdout.decode()
+    assert text.startswith("The fox 狐")
+    assert text.endswith("\n")
+    facts = json.loads(program("evaluate", "--json", cwd=tmp_path).stdout)
+    assert facts["bits_per_byte"] > 0
+    assert facts["unknown"] == 0
+    described = json.loads(program("info", "--json", cwd=tmp_path).stdout)
+    assert (described["kind"], described["tokenizer"], described["step"]) == (
+        "checkpoint",
+        kind,
+        12,
+    )
+
+
+def test_evaluation_is_the_same_on_the_split_and_on_its_text(program, place):
+    split = json.loads(program("evaluate", "--json", cwd=place).stdout)
+    data = TEXT.encode()
+    cut = int(0.9 * len(data))
+    while data[cut] & 0xC0 == 0x80:
+        cut -= 1
+    (place / "held-out").write_bytes(data[cut:])
+    text = json.loads(program("evaluate", "--json", "--text", "held-out", cwd=place).stdout)
+    assert {k: v for k, v in text.items() if k != "split"} == {
+        k: v for k, v in split.items() if k != "split"
+    }
+    piped = program("evaluate", "--json", "--text", "-", cwd=place, stdin=data[cut:])
+    assert json.loads(piped.stdout)["nats_per_token"] == split["nats_per_token"]
+    assert split["bytes"] == len(data) - cut - len(data[cut:].decode()[0].encode())
+
+
+def test_evaluation_with_unknown_tokens_gives_no_figure_per_byte(program, place):
+    result = program("evaluate", "--json", "--text", "-", cwd=place, stdin="The ☃ fox".encode())
+    facts = json.loads(result.stdout)
+    assert facts["unknown"] == 1
+    assert facts["bits_per_byte"] is None
+    assert facts["nats_per_token"] > 0
+
+
+def test_encode_and_decode_are_inverse_in_a_pipe(program, place):
+    ids = program("encode", cwd=place, stdin=TEXT.encode()).stdout
+    assert re.fullmatch(rb"(\d+ )+\n", ids)
+    assert program("decode", "-", cwd=place, stdin=ids).stdout == TEXT.encode()
+    by_corpus = program("encode", "-m", "corpora/text", cwd=place, stdin=TEXT.encode())
+    assert by_corpus.stdout == ids
+    assert b"not an id" in program("decode", cwd=place, stdin=b"1 x2 3").stderr
+
+
+def test_a_seed_repeats_and_is_reported(program, place):
+    first = program("generate", "-n", "30", cwd=place)
+    seed = re.search(r"seed: (\d+)", first.stderr.decode())[1]
+    assert program("generate", "-n", "30", "-s", seed, cwd=place).stdout == first.stdout
+    assert program("generate", "-n", "30", "-s", "0", "-q", cwd=place).stderr == b""
+
+
+def test_generated_json_has_the_documented_keys(program, place):
+    result = program("generate", "--json", "-n", "9", "--samples", "3", "-p", "The", cwd=place)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert sorted(record["sample"] for record in records) == [0, 1, 2]
+    for record in records:
+        assert {"sample", "prompt", "text", "tokens", "logprobs", "score", "finished",
+                "seed"} <= record.keys()  # fmt: skip
+        assert len(record["tokens"]) == len(record["logprobs"]) == 9
+        assert record["finished"] == "length"
+        assert record["score"] == pytest.approx(sum(record["logprobs"]) / 9)
+    texts = program("generate", "-n", "9", "--samples", "3", "-p", "The", "-s",
+                    str(records[0]["seed"]), cwd=place).stdout.decode()  # fmt: skip
+    by_sample = sorted(records, key=lambda record: record["sample"])
+    endless = "\n".join((f"The{one['text']}").removesuffix("\n") + "\n" for one in by_sample)
+    assert texts == endless
+
+
+def test_stop_strings_and_echo(program, place):
+    whole = program("generate", "-n", "60", "-s", "4", "--no-echo", cwd=place).stdout.decode()
+    stop = whole[20:23]
+    cut = program("generate", "-n", "60", "-s", "4", "--no-echo", "--stop", stop, cwd=place)
+    assert cut.stdout.decode().rstrip("\n") == whole[: whole.index(stop)].rstrip("\n")
+    echoed = program("generate", "-n", "5", "-s", "4", "-f", "-", cwd=place, stdin=b"She")
+    assert echoed.stdout.startswith(b"She")
+
+
+def test_beams_are_sorted_and_distinct(program, place):
+    result = program("generate", "--beam", "4", "--nbest", "4", "-n", "12", "--json", cwd=place)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    scores = [record["score"] for record in records]
+    assert len(records) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert len({tuple(record["tokens"]) for record in records}) == 4
+    assert records[0]["seed"] is None
+
+
+def test_an_unknown_prompt_is_skipped_with_one_warning(program, place):
+    result = program("generate", "-n", "5", "-s", "1", "-q", "-p", "☃The☃", cwd=place)
+    assert (result.returncode, result.stderr) == (0, b"")
+    result = program("generate", "-n", "5", "-s", "1", "-p", "☃The☃", cwd=place)
+    warnings = [line for line in result.stderr.decode().splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert "2 unknown, the first U+2603 '☃' at character 0" in warnings[0]
+
+
+def test_stdin_and_compressed_corpora(program, tmp_path):
+    result = program("tokenize", "-", "-o", "here", "--json", cwd=tmp_path, stdin=TEXT.encode())
+    facts = json.loads(result.stdout)
+    assert facts["splits"]["train"]["tokens"] + facts["splits"]["validation"]["tokens"] == len(TEXT)
+    again = program("tokenize", "-", "-o", "here", cwd=tmp_path, stdin=TEXT.encode())
+    assert b"up to date" in again.stderr
+
+
+def test_train_takes_a_text_and_a_taken_name_gets_a_number(program, tmp_path):
+    (tmp_path / "story.txt").write_text(TEXT)
+    for name in ("story", "story-2"):
+        result = program(*TRAIN, "story.txt", "--steps", "3", "--json", cwd=tmp_path)
+        assert json.loads(result.stdout)["run"] == f"checkpoints/{name}"
+    assert (tmp_path / "corpora" / "story" / "corpus.json").exists()
+
+
+def test_resume_goes_on_and_keeps_its_settings(program, place):
+    result = program("train", "--resume", cwd=place)
+    assert "is finished" in one_line_after(result, 1)
+    result = program("train", "--resume", "--steps", "5", "--json", cwd=place)
+    assert json.loads(result.stdout)["step"] == 65
+    result = program("train", "--resume", "--lr", "1", "--steps", "5", cwd=place)
+    assert "leave out --lr" in one_line_after(result, 2)
+
+
+def one_line_after(result, code):
+    assert result.returncode == code, result.stderr
+    return result.stderr.decode().splitlines()[-1]
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+BAD = {
+    "a missing corpus": (["tokenize", "nowhere.txt"], 1, "no such file or folder: nowhere.txt"),
+    "an empty corpus": (["tokenize", "empty"], 1, "the corpus is empty: empty"),
+    "no text": (["tokenize", "picture"], 1, "picture: this is no UTF-8 text: invalid at byte 0"),
+    "an unwritable place": (["tokenize", "text.txt", "-o", "empty/x"], 1, "cannot write corpus"),
+    "another corpus there": (["tokenize", "short", "-o", "corpora/text"], 1, "from other text"),
+    "no corpus there": (["tokenize", "short", "-o", "checkpoints"], 1, "no tokenized corpus"),
+    "senseless options": (["tokenize", "short", "--tokenizer", "byte", "--min-count", "2"], 2,
+                          "--min-count means nothing to the byte tokenizer"),
+    "two budgets": (["train", "--minutes", "1", "--steps", "3"], 2, "exclude each other"),
+    "a missing run": (["generate", "-m", "nowhere"], 1, "no such checkpoint: nowhere"),
+    "a corpus as a model": (["generate", "-m", "corpora/text"], 1, "no checkpoint in"),
+    "a bad temperature": (["generate", "--temperature", "0"], 2, "--temperature must be above 0"),
+    "beams and samples": (["generate", "--beam", "2", "--samples", "2"], 2, "exclude each other"),
+    "a prompt that is no text": (["generate", "-f", "picture"], 1, "the prompt: "),
+    "a missing prompt": (["generate", "-f", "nowhere"], 1, "cannot read nowhere"),
+    "a missing split": (["evaluate", "--split", "test"], 1, "has no test split"),
+    "too little to evaluate": (["evaluate", "--text", "letter"], 1, "nothing to predict"),
+    "an unknown option": (["generate", "--nose"], 2, "--nose"),
+    "an unknown command": (["generale"], 2, "generale"),
+    "a bad value": (["train", "--steps", "many"], 2, "'--steps'"),
+    "a pickle": (["info", "model.pt"], 1, "pickle files can run code"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), BAD.values(), ids=BAD.keys())
+def test_bad_input_gets_one_clear_line(program, place, arguments, code, said):
+    (place / "empty").touch()
+    (place / "short").write_text("short")
+    (place / "letter").write_text("T")
+    (place / "picture").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    (place / "model.pt").touch()
+    before = sorted(place.rglob("*"))
+    assert said in one_line(program(*arguments, "-q", cwd=place), code)
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_corpus_shorter_than_a_window(program, tmp_path):
+    (tmp_path / "short.txt").write_text("short")
+    result = program("train", "short.txt", "-q", cwd=tmp_path)
+    assert "too few for one window" in one_line(result, 1)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_nothing_trained_yet(program, tmp_path):
+    assert "train one with charnn train" in one_line(program("generate", cwd=tmp_path), 1)
+
+
+def test_a_damaged_checkpoint(program, place):
+    weights = place / "checkpoints" / "text" / "best" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-9] ^= 1
+    weights.write_bytes(data)
+    assert "was altered" in one_line(program("generate", "-q", cwd=place), 1)
+    weights.unlink()
+    assert "damaged: model.safetensors" in one_line(program("generate", "-q", cwd=place), 1)
+
+
+def test_debug_shows_a_traceback(program, place):
+    result = program("--debug", "generate", "-m", "nowhere", cwd=place)
+    assert b"Traceback" in result.stderr
+    assert result.returncode == 1
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+
+def shell(command, cwd, **environment):
+    script = f'charnn() {{ {sys.executable} -m charnn "$@"; }}; {command}'
+    return subprocess.run(
+        ["bash", "-c", script], cwd=cwd, capture_output=True, env={**os.environ, **environment}
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error(place):
+    result = shell("charnn generate -q -n 20000 -s 1 | head -c 5; echo ${PIPESTATUS[0]}", place)
+    assert result.stderr == b""
+    assert result.stdout.endswith(b"0\n")
+
+
+def test_a_full_disk_is_one_line(place):
+    result = shell("charnn generate -q -n 20 -s 1 > /dev/full", place)
+    assert result.returncode == 1
+    assert result.stderr.decode().splitlines() == [
+        "charnn: standard output: No space left on device"
+    ]
+
+
+def test_the_locale_changes_nothing(program, place):
+    arguments = ["generate", "-n", "30", "-s", "1", "-q", "-p", "狐狸"]
+    plain = program(*arguments, cwd=place)
+    old = program(*arguments, cwd=place, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert old.stdout == plain.stdout
+    assert (old.returncode, old.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_is_saved_and_can_go_on(program, place, number, code):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "charnn", *TRAIN, "--minutes", "5", "-o", "checkpoints/cut"],
+        cwd=place, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    for line in run.stderr:
+        if line.startswith(b"run"):
+            break
+    time.sleep(1)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == code, said
+    assert b"go on with: charnn train --resume checkpoints/cut" in said
+    resumed = program("train", "--resume", "checkpoints/cut", "--steps", "2", cwd=place)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def on_a_terminal(arguments, cwd):
+    """Run with a pseudo-terminal as stderr; what was drawn, and stdout."""
+    leader, follower = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "charnn", *arguments], cwd=cwd, stderr=follower,
+        stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(follower)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        drawn += piece
+    stdout = run.stdout.read()
+    run.stdout.close()
+    os.close(leader)
+    assert run.wait() == 0, drawn
+    return drawn.decode(), stdout
+
+
+def test_training_draws_a_bar_on_a_terminal_only(program, place):
+    arguments = [*TRAIN, "--steps", "30"]
+    drawn, _ = on_a_terminal(arguments, place)
+    assert "━" in drawn
+    assert "tok/s" in drawn
+    assert "\x1b[?25h" in drawn  # the cursor is shown again
+    plain = program(*arguments, cwd=place).stderr.decode()
+    assert "━" not in plain
+    assert "\x1b" not in plain
+
+
+# --- small parts -------------------------------------------------------------------------------
+
+
+def test_json_never_holds_what_is_not_finite(capfdbinary):
+    Payload().json({"a": float("nan"), "b": [float("inf"), 1.0], "c": "é"})
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == '{"a": null, "b": [null, 1.0], "c": "é"}\n'.encode()
+
+
+def test_facts_are_aligned():
+    assert facts({"a": 1, "long": 2}).splitlines() == ["a     1", "long  2"]
+
+
+def test_options_are_views_of_the_configs(program):
+    text = program("tokenize", "--help").stdout.decode()
+    for name in TokenizerConfig.__dataclass_fields__:
+        flag = {"vocabulary_size": "vocab-size"}.get(name, name.replace("_", "-"))
+        assert (f"--{flag}" in text) == (name != "end_text")
+
+
+def test_the_bundled_corpora_are_there():
+    folder = Path(__file__).parent.parent / "corpora"
+    fables, poems = (folder / name for name in ("fables.txt", "poems.zh.txt"))
+    assert fables.stat().st_size >= 120_000
+    assert poems.stat().st_size >= 30_000
+    assert fables.read_text("ascii").count('"') > 1000
+    assert len(set(poems.read_text("utf-8"))) > 1000

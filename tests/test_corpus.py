@@ -1,0 +1,197 @@
+import bz2
+import gzip
+import json
+import lzma
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import TEXT, make_corpus
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charnn.data.config import SourceConfig
+from charnn.data.prepare import tokenize_corpus
+from charnn.data.store import TokenizedCorpus, dtype_for
+from charnn.errors import CorpusError, InputError, OutputError
+from charnn.files import clear_leftovers
+from charnn.text.config import TokenizerConfig
+from charnn.text.corpus import survey
+
+
+def ids_of(corpus, split="train"):
+    return corpus.tokens(split).tolist()
+
+
+def test_the_split_is_cut_in_bytes_at_a_character(tmp_path):
+    for kind in ("byte", "char", "word", "subword"):
+        corpus = make_corpus(tmp_path / kind, config=TokenizerConfig(kind))
+        data = TEXT.encode()
+        cut = int(0.9 * len(data))
+        while data[cut] & 0xC0 == 0x80:
+            cut -= 1
+        decode = corpus.tokenizer.decode
+        assert decode(ids_of(corpus)) == data[:cut]
+        assert decode(ids_of(corpus, "validation")) == data[cut:]
+        header = corpus.header.splits["validation"]
+        assert header.bytes == len(data) - cut
+        assert header.characters == len(data[cut:].decode())
+        assert header.exact
+        assert not header.unknown
+
+
+@given(text=st.text("aé中😀", min_size=1), share=st.floats(0, 1))
+def test_a_split_never_halves_a_character(text, share, tmp_path_factory):
+    path = tmp_path_factory.mktemp("split") / "text"
+    path.write_bytes(text.encode())
+    left, right = survey([path]).split(share)
+    assert b"".join(left).decode() + b"".join(right).decode() == text
+    assert 0 <= int(share * left.corpus.size) - left.size <= 3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+def test_compressed_files(tmp_path, corpus, suffix, pack):
+    path = tmp_path / f"text.txt{suffix}"
+    path.write_bytes(pack(TEXT.encode()))
+    packed, _ = tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "packed")
+    assert ids_of(packed) == ids_of(corpus)
+    path.write_bytes(pack(TEXT.encode())[:-9])
+    with pytest.raises(InputError, match=path.name):
+        tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "cut")
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_folder_is_its_files_with_ends_between_them(tmp_path):
+    folder = tmp_path / "books"
+    (folder / "b").mkdir(parents=True)
+    for name, text in (("a.txt", "one"), ("b/c.txt", "two!"), (".hidden", "no"), ("z.txt", "3")):
+        (folder / name).write_text(text)
+    corpus, _ = tokenize_corpus(
+        SourceConfig((folder,), validation_share=0.0), TokenizerConfig(), tmp_path / "out"
+    )
+    end = corpus.tokenizer.end_id
+    ids = ids_of(corpus)
+    assert end is not None
+    starts = np.fromfile(corpus.path / "train.documents", "<u8").tolist()
+    assert [ids[s - 1] for s in starts[1:]] == [end, end]
+    assert starts == [0, 4, 9]
+    assert corpus.tokenizer.decode(ids) == b"onetwo!3"
+    assert corpus.header.splits["train"].documents == 3
+
+
+def test_lines_as_documents(tmp_path):
+    path = tmp_path / "lines"
+    path.write_text("one\ntwo\n\nthree\n")
+    sources = SourceConfig((path,), validation_share=0.0, document="line")
+    corpus, _ = tokenize_corpus(sources, TokenizerConfig(), tmp_path / "out")
+    assert ids_of(corpus).count(corpus.tokenizer.end_id) == 4
+    assert corpus.tokenizer.decode(ids_of(corpus)) == path.read_bytes()
+    assert np.fromfile(corpus.path / "train.documents", "<u8").tolist() == [0, 4, 8, 9]
+
+
+def test_validation_and_test_files(tmp_path):
+    paths = {}
+    for name, text in (("train", "abcabcabc"), ("valid", "abd"), ("test", "abe")):
+        paths[name] = tmp_path / name
+        paths[name].write_text(text)
+    sources = SourceConfig((paths["train"],), (paths["valid"],), (paths["test"],))
+    corpus, _ = tokenize_corpus(sources, TokenizerConfig(), tmp_path / "out")
+    assert corpus.tokenizer.decode(ids_of(corpus)) == b"abcabcabc"
+    assert corpus.tokenizer.decode(ids_of(corpus, "validation")) == b"abd"
+    assert corpus.tokenizer.decode(ids_of(corpus, "test")) == b"abe"
+
+
+def test_the_same_again_is_up_to_date_and_another_is_refused(tmp_path):
+    corpus = make_corpus(tmp_path)
+    before = (corpus.path / "train.ids").stat().st_mtime_ns
+    sources = SourceConfig((tmp_path / "text.txt",))
+    again, made = tokenize_corpus(sources, TokenizerConfig(), corpus.path)
+    assert not made
+    assert again.digest == corpus.digest
+    with pytest.raises(CorpusError, match="with other options"):
+        tokenize_corpus(sources, TokenizerConfig("byte"), corpus.path)
+    (tmp_path / "text.txt").write_text("other text")
+    with pytest.raises(CorpusError, match="from other text"):
+        tokenize_corpus(sources, TokenizerConfig(), corpus.path)
+    assert (corpus.path / "train.ids").stat().st_mtime_ns == before
+    replaced, made = tokenize_corpus(sources, TokenizerConfig(), corpus.path, force=True)
+    assert made
+    assert replaced.tokenizer.decode(ids_of(replaced)) == b"other tex"
+    assert [p.name for p in corpus.path.parent.iterdir()] == ["text"]
+
+
+def test_leftovers_of_a_killed_writer_are_put_right(tmp_path):
+    nobody = 2**22 + 1  # above the largest process number
+    (tmp_path / f".x.{nobody}.tmp").mkdir()
+    (tmp_path / f".x.{nobody}.old.tmp").mkdir()
+    clear_leftovers(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_no_text_is_named(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    with pytest.raises(InputError, match=r"picture\.png.*invalid at byte 0"):
+        tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "out")
+    corpus, _ = tokenize_corpus(SourceConfig((path,)), TokenizerConfig("byte"), tmp_path / "out")
+    assert corpus.header.splits["train"].exact
+
+
+def test_empty_and_missing_sources(tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "hollow").mkdir()
+    for name in ("empty", "hollow", "missing"):
+        with pytest.raises(InputError, match=name):
+            tokenize_corpus(SourceConfig((tmp_path / name,)), TokenizerConfig(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "text").write_text("abc")
+    (tmp_path / "file").touch()
+    sources = SourceConfig((tmp_path / "text",))
+    with pytest.raises(OutputError, match="cannot write corpus"):
+        tokenize_corpus(sources, TokenizerConfig(), tmp_path / "file" / "out")
+
+
+def test_a_damaged_corpus_is_an_error(tmp_path):
+    corpus = make_corpus(tmp_path)
+    header = corpus.path / "corpus.json"
+    whole = header.read_text()
+    for damage in (
+        lambda: header.write_text(whole[:-20]),
+        lambda: header.write_text(whole.replace('"format": 1', '"format": 9')),
+        lambda: header.write_text(whole.replace('"splits"', '"slips"')),
+        lambda: (corpus.path / "train.ids").write_bytes(b"xx"),
+        lambda: (corpus.path / "validation.ids").unlink(),
+    ):
+        damage()
+        with pytest.raises(CorpusError, match=r"damaged|format"):
+            TokenizedCorpus.open(corpus.path)
+        header.write_text(whole)
+    with pytest.raises(CorpusError, match="no tokenized corpus"):
+        TokenizedCorpus.open(tmp_path)
+
+
+def test_ids_take_two_bytes_while_they_can(corpus):
+    assert dtype_for(1 << 16).itemsize == 2
+    assert dtype_for((1 << 16) + 1).itemsize == 4
+    size = (corpus.path / "train.ids").stat().st_size
+    assert size == 2 * corpus.header.splits["train"].tokens
+
+
+def test_the_header_is_plain_json(corpus):
+    fields = json.loads((corpus.path / "corpus.json").read_bytes())
+    assert fields["format"] == 1
+    assert fields["vocabulary"] == corpus.tokenizer.vocabulary_size
+    assert set(fields["splits"]) == {"train", "validation"}
+
+
+def test_unknown_tokens_make_a_corpus_inexact(tmp_path):
+    config = replace(TokenizerConfig("char"), min_count=45, unknown="skip")
+    corpus = make_corpus(tmp_path, config=config)
+    split = corpus.header.splits["train"]
+    assert split.unknown > 0
+    assert not split.exact

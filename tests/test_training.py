@@ -1,0 +1,270 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_corpus
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charnn.architecture import ModelConfig
+from charnn.checkpoint import read_checkpoint, resolve
+from charnn.data.config import SourceConfig
+from charnn.data.prepare import tokenize_corpus
+from charnn.errors import CheckpointError, CorpusError, OutputError, TrainingError, UsageError
+from charnn.models import open_model
+from charnn.nn.language_model import LanguageModel
+from charnn.score import evaluate
+from charnn.text.config import TokenizerConfig
+from charnn.training.config import Interval, TrainingConfig
+from charnn.training.loop import (
+    Ended,
+    Saved,
+    Started,
+    Stepped,
+    clip_gradients,
+    new_run,
+    resume,
+    resumed_config,
+    train,
+    validate,
+)
+from charnn.training.loss import loss
+from charnn.training.schedule import affordable_steps, interval, learning_rate
+
+MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
+SMALL = {"batch": 4, "bptt": 16, "lr": 1e-2, "warm_up": 5, "dropout": 0.3, "threads": 1}
+
+
+def run_events(corpus, folder, stop=lambda: False, **options):
+    config = TrainingConfig(**{**SMALL, **options})
+    return list(train(corpus, MODEL, config, folder, "run", stop=stop))
+
+
+def metrics(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def clipped(gradient, **options):
+    parameter = torch.zeros(len(gradient), requires_grad=True)
+    parameter.grad = torch.tensor(gradient)
+    norm = clip_gradients([parameter], TrainingConfig(**options))
+    return parameter.grad.tolist(), norm
+
+
+def test_clipping_by_norm_and_by_value():
+    by_norm, norm = clipped([30.0, -40.0], clip_norm=5)
+    assert by_norm == pytest.approx([3, -4], rel=1e-6)
+    assert norm == 50
+    assert clipped([30.0, -40.0], clip_norm=0, clip_value=15) == ([15, -15], 50)
+    assert clipped([3.0, -4.0], clip_norm=50)[0] == pytest.approx([3, -4])
+    both, _ = clipped([30.0, -40.0], clip_value=15, clip_norm=15)
+    assert both == pytest.approx([15 / math.sqrt(2), -15 / math.sqrt(2)])
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    rates = [learning_rate(n, 100, 1.0, 10) for n in range(101)]
+    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert rates[9] == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert learning_rate(0, 5, 1.0, 100) == 1.0  # a short run hardly warms up
+    assert learning_rate(500, None, 1.0, 100) == 1.0
+
+
+@given(step=st.floats(1e-3, 1), remaining=st.floats(1, 1e4), held_out=st.integers(0, 10**6))
+def test_the_steps_fit_the_budget(step, remaining, held_out):
+    steps = affordable_steps([step] * 5, remaining, 2048, held_out)
+    validations = steps / interval(steps, 2048, held_out)
+    cost = steps * step + validations * 0.4 * step * held_out / 2048
+    assert cost <= remaining * 1.05 or steps == 1
+
+
+def test_save_every_takes_steps_or_minutes():
+    assert Interval.parse("500") == Interval(steps=500)
+    assert Interval.parse("0.5m") == Interval(minutes=0.5)
+    for wrong in ("", "m", "1.5", "0", "-3", "5h"):
+        with pytest.raises(UsageError):
+            Interval.parse(wrong)
+
+
+def test_the_loss_is_a_sum_and_a_count():
+    model = LanguageModel(MODEL, 9)
+    inputs, labels = torch.randint(0, 9, (2, 3, 7))
+    nats, count, _ = loss(model, (inputs, labels, None), model.initial_state(3))
+    logits, _ = model(inputs, model.initial_state(3))
+    expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels)
+    assert count == 21
+    assert nats.item() / count == pytest.approx(expected.item(), rel=1e-6)
+    counted = torch.rand(3, 7) < 0.5
+    some, count, _ = loss(model, (inputs, labels, counted), model.initial_state(3))
+    rest, others, _ = loss(model, (inputs, labels, ~counted), model.initial_state(3))
+    assert count + others == 21
+    assert (some + rest).item() == pytest.approx(nats.item(), rel=1e-5)
+
+
+def test_training_learns_and_tells_what_happens(corpus, tmp_path):
+    events = run_events(corpus, tmp_path, steps=80, dropout=0.0, lr=5e-2)
+    (started,), stepped = of(Started, events), of(Stepped, events)
+    assert (started.steps, started.lanes) == (80, 4)
+    assert [event.step for event in stepped] == list(range(1, 81))
+    assert stepped[0].train_nats == pytest.approx(math.log(corpus.tokenizer.vocabulary_size), 0.1)
+    assert stepped[-1].train_nats < 0.6 * stepped[0].train_nats
+    saved = of(Saved, events)
+    assert saved[-1].step == 80
+    best = min(saved, key=lambda event: event.validation_nats)
+    run = tmp_path / "run"
+    assert read_checkpoint(run).config.validation_nats == best.validation_nats
+    assert resolve(run, "last").name == "step-80"
+    assert isinstance(events[-1], Ended)
+    assert events[-1].best_nats == best.validation_nats
+
+
+def test_validation_agrees_with_evaluation(corpus, tmp_path):
+    """In lanes, as training measures, or in one piece: the same to a percent on a short text."""
+    run_events(corpus, tmp_path, steps=60)
+    model = open_model(tmp_path / "run")
+    tokens = corpus.tokens("validation")
+    result = evaluate(model.step_model, tokens, model.tokenizer.token_bytes)
+    measured = model.checkpoint.config.validation_nats
+    assert measured == pytest.approx(result.nats_per_token, rel=1e-4)  # one lane: the same thing
+    assert len(tokens) < 2 * 256
+    torch_model = LanguageModel(MODEL, corpus.header.vocabulary)
+    assert validate(torch_model, tokens[:1], torch.device("cpu")) is None
+
+
+def test_metrics_are_json_lines(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=25)
+    lines = metrics(tmp_path / "run")
+    assert {"step", "tokens_seen", "seconds", "train_nats", "validation_nats", "learning_rate",
+            "gradient_norm"} == set(lines[0])  # fmt: skip
+    assert [line["step"] for line in lines if line["validation_nats"] is None] == [10, 20]
+    assert lines[-1]["validation_nats"] is not None
+    assert lines[-1]["tokens_seen"] == 25 * 4 * 16
+
+
+def final_weights(run):
+    return read_checkpoint(run, "last").weights
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 20])
+def test_resume_is_bit_exact(corpus, tmp_path, stop_at):
+    whole = run_events(corpus, tmp_path / "whole", steps=30)
+    steps = iter(range(1, 31))
+    first = run_events(corpus, tmp_path / "cut", stop=lambda: next(steps) == stop_at, steps=30)
+    assert first[-1].stopped
+    assert first[-1].step == stop_at
+    run = tmp_path / "cut" / "run"
+    config, path = resumed_config(run)
+    assert path == corpus.path
+    second = list(resume(run, corpus, config))
+    losses = [event.train_nats for event in of(Stepped, first) + of(Stepped, second)]
+    assert losses == [event.train_nats for event in of(Stepped, whole)]
+    expected = final_weights(tmp_path / "whole" / "run")
+    for name, tensor in final_weights(run).items():
+        np.testing.assert_array_equal(tensor, expected[name])
+
+
+def test_a_finished_run_can_be_extended(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=10)
+    run = tmp_path / "run"
+    config, _ = resumed_config(run)
+    with pytest.raises(CheckpointError, match="finished"):
+        list(resume(run, corpus, config))
+    longer = TrainingConfig(**{**SMALL, "steps": 5})
+    events = list(resume(run, corpus, longer))
+    assert events[-1].step == 15
+    steps = [line["step"] for line in metrics(run)]
+    assert steps == sorted(steps)
+    assert steps[-1] == 15
+
+
+def test_resuming_on_another_corpus_is_refused(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=5)
+    other = make_corpus(tmp_path / "other", "some other text, " * 100)
+    config, _ = resumed_config(tmp_path / "run")
+    with pytest.raises(CorpusError, match="not the corpus"):
+        list(resume(tmp_path / "run", other, config))
+
+
+def test_minutes_fix_the_number_of_steps(corpus, tmp_path):
+    events = run_events(corpus, tmp_path, minutes=0.05)
+    assert of(Started, events)[0].steps is None
+    planned = {event.steps for event in of(Stepped, events)} - {None}
+    assert planned == {events[-1].step}
+    assert events[-1].seconds < 30
+
+
+def test_epochs_read_every_token(corpus, tmp_path):
+    events = run_events(corpus, tmp_path, epochs=1)
+    tokens = len(corpus.tokens("train"))
+    assert events[-1].step == math.ceil(tokens / (4 * 16))
+
+
+def test_a_taken_name_gets_a_number(tmp_path):
+    assert [new_run(tmp_path, "x").name for _ in range(3)] == ["x", "x-2", "x-3"]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(corpus, tmp_path, monkeypatch):
+    steps = []
+
+    def spoiled(model, batch, state):
+        nats, count, state = loss(model, batch, state)
+        if batch[2] is None:
+            steps.append(count)
+        return (nats * math.nan if len(steps) == 8 else nats), count, state
+
+    monkeypatch.setattr("charnn.training.loop.loss", spoiled)
+    with pytest.raises(TrainingError, match="step 8"):
+        run_events(corpus, tmp_path, steps=20, save_every="5")
+    assert read_checkpoint(tmp_path / "run").config.step == 5
+
+
+def test_nothing_stays_of_a_run_that_never_saved(corpus, tmp_path):
+    with pytest.raises(CorpusError, match="too few"):
+        run_events(corpus, tmp_path, steps=5, bptt=100_000)
+    events = train(corpus, MODEL, TrainingConfig(**SMALL, steps=5), tmp_path, "run")
+    next(events)
+    events.close()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError):
+        run_events(corpus, tmp_path / "file", steps=5)
+
+
+def test_a_corpus_without_validation_still_trains(tmp_path):
+    (tmp_path / "text").write_text("abcdefgh" * 50)
+    sources = SourceConfig((tmp_path / "text",), validation_share=0.0)
+    corpus, _ = tokenize_corpus(sources, TokenizerConfig(), tmp_path / "corpus")
+    events = run_events(corpus, tmp_path, steps=10)
+    assert events[-1].best_nats is None
+    assert resolve(tmp_path / "run").name == "step-10"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"minutes": 1, "steps": 2},
+        {"steps": 0},
+        {"minutes": float("inf")},
+        {"batch": 0},
+        {"dropout": 1.0},
+        {"lr": -1.0},
+        {"save_every": "soon"},
+        {"bptt": 0},
+    ],
+)
+def test_impossible_settings_are_refused(options):
+    with pytest.raises(UsageError):
+        TrainingConfig(**options)
+
+
+def test_an_unknown_device_is_refused(corpus, tmp_path):
+    with pytest.raises(UsageError, match="nose"):
+        run_events(corpus, tmp_path, steps=1, device="nose")
