@@ -174,6 +174,9 @@ def test_runs_are_listed_newest_first(tmp_path):
     assert [path.name for path in runs(tmp_path)] == ["new", "middle", "old"]
 
 
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
 def test_ten_lines_of_torch_read_it(workplace):
     """The documented names are enough to build the model without charnn, as the README does."""
     folder = workplace / "checkpoints" / "text" / "best"
@@ -182,8 +185,9 @@ def test_ten_lines_of_torch_read_it(workplace):
     w = safetensors.torch.load_file(folder / "model.safetensors")
     (vocabulary, E), H = w["embedding.weight"].shape, w["layers.0.weight_hh"].shape[1]
     lstm = torch.nn.LSTM(E, H, num_layers=2)
-    lstm.load_state_dict({f"{name}_l{n}": w[f"layers.{n}.{name}"] for n in range(2)
-                          for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")})  # fmt: skip
+    lstm.load_state_dict(
+        {f"{name}_l{n}": w[f"layers.{n}.{name}"] for n in range(2) for name in PARAMETERS}
+    )
     with torch.no_grad():
         x = torch.from_numpy(ids.astype("int64"))
         logits = lstm(w["embedding.weight"][x[:-1]])[0]

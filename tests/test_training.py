@@ -201,6 +201,14 @@ def test_minutes_fix_the_number_of_steps(corpus, tmp_path):
     assert events[-1].seconds < 30
 
 
+def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_path):
+    run_events(corpus, tmp_path, minutes=0.05, stop=lambda: True)
+    config, _ = resumed_config(tmp_path / "run")
+    events = list(resume(tmp_path / "run", corpus, config))
+    assert 1 < events[-1].step == events[-1].steps
+    assert events[-1].seconds == pytest.approx(3, rel=0.5)
+
+
 def test_epochs_read_every_token(corpus, tmp_path):
     events = run_events(corpus, tmp_path, epochs=1)
     tokens = len(corpus.tokens("train"))

@@ -13,7 +13,6 @@ from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
 from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import CORPORA, corpus_name
 from charnn.data.config import DocumentMode, SourceConfig
-from charnn.errors import UsageError
 from charnn.text.config import TokenizerConfig
 
 if TYPE_CHECKING:
@@ -58,18 +57,11 @@ def tokenize(
         zcat logs.gz | charnn tokenize - --document line -o corpora/logs
     """
     be_quiet(quiet)
-    if "-" in sources and len(sources) > 1:
-        raise UsageError("- stands alone: standard input is the whole corpus")
     with ExitStack() as stack:
-        if sources == ["-"]:
-            from charnn.data.prepare import keep_stream
-
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charnn-")))
-            paths = [keep_stream(sys.stdin.buffer, folder)]
-            target = output or CORPORA / "stdin"
-        else:
-            paths = [Path(source) for source in sources]
-            target = output or CORPORA / corpus_name(paths[0])
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charnn-")))
+        paths = [_readable_twice(source, folder / str(n)) for n, source in enumerate(sources)]
+        name = corpus_name(Path("stdin") if folder in paths[0].parents else paths[0])
+        target = output or CORPORA / name
         source = SourceConfig(
             tuple(paths), tuple(validation or ()), tuple(test or ()), validation_share, document
         )
@@ -78,6 +70,17 @@ def tokenize(
         Payload().json({"kind": "corpus", "path": str(corpus.path), **corpus_facts(corpus)})
     else:
         say(f"train on it with: charnn train {corpus.path}")
+
+
+def _readable_twice(source: str, copy: Path) -> Path:
+    """The source itself, or a copy of what can be read only once: standard input, a pipe."""
+    path = Path(source)
+    if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        return path
+    from charnn.data.prepare import keep_stream
+
+    with sys.stdin.buffer if source == "-" else path.open("rb") as stream:
+        return keep_stream(stream, copy)
 
 
 def make_corpus(

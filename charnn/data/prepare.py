@@ -106,10 +106,10 @@ def tokenize_corpus(
     return TokenizedCorpus.open(target), True
 
 
-def keep_stream(stream: BinaryIO, folder: Path) -> Path:
-    """Keep standard input in a file of ``folder``, since a corpus is read more than once."""
-    with cannot_write("standard input to", folder):
-        return spool(stream, folder / "standard-input")
+def keep_stream(stream: BinaryIO, copy: Path) -> Path:
+    """Keep what can be read only once in a file, since a corpus is read more than once."""
+    with cannot_write("a copy of the input to", copy):
+        return spool(stream, copy)
 
 
 def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> TokenizedCorpus:

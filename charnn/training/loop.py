@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -229,6 +229,8 @@ class _Trainer:
         self.steps: int | None = None
         self.seconds = 0.0
         self.best_nats: float | None = None
+        self.budget_began = 0.0
+        """The time trained when the budget in minutes began."""
 
     @property
     def tokens_per_step(self) -> int:
@@ -244,8 +246,11 @@ class _Trainer:
         self.seconds, self.best_nats = progress.seconds, progress.best_nats
 
     def plan(self) -> None:
-        """Fix the number of steps, if the budget says it."""
-        if self.config.steps is not None:
+        """Take the config's budget, which counts from here; without one, what was planned stays."""
+        if self.config.minutes is not None:
+            self.steps = None
+            self.budget_began = self.seconds
+        elif self.config.steps is not None:
             self.steps = self.step + self.config.steps
         elif self.config.epochs is not None:
             self.steps = self.step + math.ceil(self.config.epochs * self.windows.per_epoch)
@@ -310,8 +315,7 @@ class _Trainer:
             training=asdict(self.config),
         )
         weights = export_weights(self.model)
-        steps = self.steps if self.steps is not None else self.step
-        progress = Progress(self.step, steps, self.seconds, self.best_nats)
+        progress = Progress(self.step, self.steps, self.seconds, self.best_nats)
         old_last = (self.run / "last").resolve() if (self.run / "last").is_symlink() else None
         folder = write_checkpoint(
             self.run,
@@ -418,9 +422,10 @@ def resume(
         raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
     trainer = _Trainer(corpus, checkpoint.config.model, config, run)
     trainer.restore(checkpoint.path)
-    if config.minutes is not None:
-        trainer.steps = None
     trainer.plan()
+    if trainer.steps is None and config.minutes is None:
+        # It stopped before its number of steps was fixed: its own budget goes on.
+        trainer.config = replace(config, minutes=checkpoint.config.training["minutes"])
     if trainer.steps is not None and trainer.step >= trainer.steps:
         raise CheckpointError(
             f"{run} is finished: all {trainer.steps} steps are done",
@@ -430,7 +435,7 @@ def resume(
 
 
 def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
-    """The settings of a run, without its budget, and the path of its corpus.
+    """The settings of a run, without the budget that is used up, and the path of its corpus.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
@@ -447,7 +452,7 @@ def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
 def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
     config = trainer.config
     budget = 60 * (config.minutes or config.default_minutes)
-    first, began_at = trainer.step, trainer.seconds
+    first = trainer.step
     saved_at = trainer.seconds
     every = Interval.parse(config.save_every) if config.save_every else Interval()
     step_seconds: list[float] = []
@@ -467,7 +472,7 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
             yield stepped
             if trainer.steps is None:
                 step_seconds.append(trainer.seconds - before)
-                spent = trainer.seconds - began_at
+                spent = trainer.seconds - trainer.budget_began
                 if is_timed(trainer.step - first, spent, budget):
                     trainer.steps = trainer.step + affordable_steps(
                         step_seconds,

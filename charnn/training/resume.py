@@ -23,8 +23,8 @@ class Progress:
 
     step: int
     """Steps done."""
-    steps: int
-    """Steps planned."""
+    steps: int | None
+    """Steps planned; None if the run stopped while they were still being timed."""
     seconds: float
     """Time trained."""
     best_nats: float | None
