@@ -15,6 +15,7 @@ from charnn.data.prepare import tokenize_corpus
 from charnn.errors import CheckpointError, CorpusError, OutputError, TrainingError, UsageError
 from charnn.models import open_model
 from charnn.nn.language_model import LanguageModel
+from charnn.nn.recurrent import LockedDropout
 from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import Interval, TrainingConfig
@@ -23,6 +24,7 @@ from charnn.training.loop import (
     Saved,
     Started,
     Stepped,
+    choose_precision,
     clip_gradients,
     new_run,
     resume,
@@ -82,7 +84,7 @@ def test_the_learning_rate_rises_then_falls_to_zero():
 def test_the_steps_fit_the_budget(step, remaining, held_out):
     steps = affordable_steps([step] * 5, remaining, 2048, held_out)
     validations = steps / interval(steps, 2048, held_out)
-    cost = steps * step + validations * 0.4 * step * held_out / 2048
+    cost = steps * step + validations * 0.5 * step * held_out / 2048
     assert cost <= remaining * 1.05 or steps == 1
 
 
@@ -128,7 +130,7 @@ def test_training_learns_and_tells_what_happens(corpus, tmp_path):
 
 def test_validation_agrees_with_evaluation(corpus, tmp_path):
     """In lanes, as training measures, or in one piece: the same to a percent on a short text."""
-    run_events(corpus, tmp_path, steps=60)
+    run_events(corpus, tmp_path, steps=60, precision="float32")
     model = open_model(tmp_path / "run")
     tokens = corpus.tokens("validation")
     result = evaluate(model.step_model, tokens, model.tokenizer.token_bytes)
@@ -153,11 +155,13 @@ def final_weights(run):
     return read_checkpoint(run, "last").weights
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("stop_at", [1, 7, 20])
-def test_resume_is_bit_exact(corpus, tmp_path, stop_at):
-    whole = run_events(corpus, tmp_path / "whole", steps=30)
+def test_resume_is_bit_exact(corpus, tmp_path, stop_at, precision):
+    options = {"steps": 30, "precision": precision}
+    whole = run_events(corpus, tmp_path / "whole", **options)
     steps = iter(range(1, 31))
-    first = run_events(corpus, tmp_path / "cut", stop=lambda: next(steps) == stop_at, steps=30)
+    first = run_events(corpus, tmp_path / "cut", stop=lambda: next(steps) == stop_at, **options)
     assert first[-1].stopped
     assert first[-1].step == stop_at
     run = tmp_path / "cut" / "run"
@@ -207,6 +211,28 @@ def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_pa
     events = list(resume(tmp_path / "run", corpus, config))
     assert 1 < events[-1].step == events[-1].steps
     assert events[-1].seconds == pytest.approx(3, rel=0.5)
+
+
+def test_auto_precision_is_settled_and_saved(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=1)
+    cpu = torch.device("cpu")
+    chosen = choose_precision("auto", cpu)
+    assert chosen in ("float32", "bfloat16")
+    assert choose_precision("float32", cpu) == "float32"
+    assert read_checkpoint(tmp_path / "run").config.training["precision"] == chosen
+    assert {tensor.dtype for tensor in final_weights(tmp_path / "run").values()} == {
+        np.dtype(np.float32)
+    }
+
+
+def test_locked_dropout_keeps_one_mask_for_a_window():
+    torch.manual_seed(0)
+    x_BTI = torch.ones(40, 7, 50)
+    dropped = LockedDropout(0.3)(x_BTI)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
+    assert dropped.mean().item() == pytest.approx(1, abs=0.05)
+    assert torch.equal(LockedDropout(0.3).eval()(x_BTI), x_BTI)
 
 
 def test_epochs_read_every_token(corpus, tmp_path):

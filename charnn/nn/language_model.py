@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import Tensors
-from charnn.nn.recurrent import StackedLSTM, State
+from charnn.nn.recurrent import LockedDropout, StackedLSTM, State
 
 
 class LanguageModel(nn.Module):
@@ -15,8 +15,8 @@ class LanguageModel(nn.Module):
     Args:
         config: the architecture.
         vocabulary: V, the number of ids.
-        dropout: the share of activations that are dropped in training: behind the embedding,
-            between the layers, and before the output.
+        dropout: the share of features that are dropped in training: behind the embedding, between
+            the layers, and before the output.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: int, dropout: float = 0.0) -> None:
@@ -25,7 +25,7 @@ class LanguageModel(nn.Module):
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, E) if E else None
         self.recurrent = StackedLSTM(E or vocabulary, H, config.layers, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout)
         self.projection = nn.Linear(H, E, bias=False) if config.tied and E != H else None
         self.output = nn.Linear(E if config.tied else H, vocabulary)
         if self.embedding is not None:

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from charnn.errors import UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def _option(default: Any, help: str, *flags: str, group: str = "Training") -> Any:
@@ -56,7 +58,7 @@ class TrainingConfig:
     batch: int = _option(32, "Lanes that read the corpus side by side.")
     bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
     dropout: float = _option(0.1, "Share of activations dropped behind every layer.")
-    lr: float = _option(8e-3, "Peak learning rate; it warms up, then falls to zero.")
+    lr: float = _option(1.2e-2, "Peak learning rate; it warms up, then falls to zero.")
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
@@ -66,6 +68,11 @@ class TrainingConfig:
         None, "Validate and save every so many steps (500) or minutes (5m)."
     )
     device: str = _option("auto", "Where to train: auto, cpu, cuda.")
+    precision: Precision = _option(
+        "auto",
+        "Arithmetic of matrix products: auto takes bfloat16 where the processor has it natively. "
+        "Weights are kept in float32.",
+    )
     threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ from charnn.nn.language_model import LanguageModel, export_weights, import_weigh
 from charnn.nn.recurrent import State, detach
 from charnn.step import pad
 from charnn.text.base import Tokenizer
-from charnn.training.config import Interval, TrainingConfig
+from charnn.training.config import Interval, Precision, TrainingConfig
 from charnn.training.loss import loss
 from charnn.training.resume import Progress, dropout_seed, pack, unpack
 from charnn.training.schedule import affordable_steps, interval, is_timed, learning_rate
@@ -210,8 +210,10 @@ class _Trainer:
     def __init__(
         self, corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig, run: Path
     ) -> None:
-        self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
         self.device = _device(config.device)
+        # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
+        config = replace(config, precision=choose_precision(config.precision, self.device))
+        self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
         torch.set_num_threads(config.threads or os.cpu_count() or 1)
         tokens = corpus.tokens("train")
         self.lanes = max(1, min(config.batch, len(tokens) // config.bptt))
@@ -235,6 +237,11 @@ class _Trainer:
     @property
     def tokens_per_step(self) -> int:
         return self.lanes * self.config.bptt
+
+    def autocast(self) -> torch.autocast:
+        """Matrix products in bfloat16, if that is the precision."""
+        enabled = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def restore(self, checkpoint_folder: Path) -> None:
         """Go back to where a checkpoint stands."""
@@ -264,7 +271,8 @@ class _Trainer:
         inputs_BT, labels_BT = (
             torch.from_numpy(array).to(self.device) for array in self.windows[self.step]
         )
-        nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), self.state)
+        with self.autocast():
+            nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), self.state)
         self.optimizer.zero_grad()
         (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)
@@ -293,7 +301,8 @@ class _Trainer:
     def save(self) -> Saved:
         """Validate, write a checkpoint, and let the links follow."""
         began = time.perf_counter()
-        nats = validate(self.model, self.held_out, self.device)
+        with self.autocast():
+            nats = validate(self.model, self.held_out, self.device)
         best = nats is None or self.best_nats is None or nats < self.best_nats
         if best:
             self.best_nats = nats
@@ -355,6 +364,18 @@ def _device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--device {name} cannot be used: {reason}", "auto finds one") from None
     return device
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Precision:
+    """What "auto" means on a device: bfloat16 where it is fast, float32 elsewhere."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return "bfloat16" if native else "float32"
 
 
 def train(

@@ -1,5 +1,6 @@
 """The loss of a batch of windows, as a sum and a count: whoever needs the mean divides."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,7 +20,9 @@ def loss(model: LanguageModel, batch: Batch, state: State) -> tuple[Tensor, int,
     """
     inputs_BT, labels_BT, counted_BT = batch
     logits_BTV, state = model(inputs_BT, state)
-    logits_NV, labels_N = logits_BTV.flatten(0, 1), labels_BT.flatten()
+    # Half precision is enough for products, not for the sum of a softmax.
+    wide = torch.promote_types(logits_BTV.dtype, torch.float32)
+    logits_NV, labels_N = logits_BTV.flatten(0, 1).to(wide), labels_BT.flatten()
     if counted_BT is None:
         return F.cross_entropy(logits_NV, labels_N, reduction="sum"), labels_N.numel(), state
     nats_N = F.cross_entropy(logits_NV, labels_N, reduction="none")

@@ -24,16 +24,17 @@ def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> fl
 
 
 #: The share of a budget in minutes that is spent before the number of steps is fixed.
-_TIMED_SHARE = 0.03
+_TIMED_SHARE = 0.1
 _TIMED_STEPS = 10
+_TIMED_SECONDS = 30.0
 
 #: What reading a token costs without learning from it, as a share of a training step's cost.
-_READING_COST = 0.4
+_READING_COST = 0.5
 
 
 def is_timed(steps: int, seconds: float, budget: float) -> bool:
     """Whether enough steps were timed to fix the number of all of them."""
-    return steps >= _TIMED_STEPS and seconds >= _TIMED_SHARE * budget
+    return steps >= _TIMED_STEPS and seconds >= min(_TIMED_SHARE * budget, _TIMED_SECONDS)
 
 
 def affordable_steps(
