@@ -21,7 +21,8 @@ from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
-from charnn.training.loop import Stepped, train
+from charnn.training.events import Stepped
+from charnn.training.loop import train
 
 _BLOCK = 10
 FABLES = Path(__file__).parent.parent / "corpora" / "fables.txt"

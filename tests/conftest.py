@@ -15,7 +15,8 @@ from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
-from charnn.training.loop import Ended, train
+from charnn.training.events import Ended
+from charnn.training.loop import train
 
 TEXT = "The fox saw the moon in the well. 狐狸看见井里的月亮。\nShe said: don't drink it!\n" * 40
 

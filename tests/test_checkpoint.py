@@ -4,8 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from conftest import random_weights
 
 from charnn.architecture import ModelConfig
@@ -19,11 +17,8 @@ from charnn.checkpoint import (
     runs,
     write_checkpoint,
 )
-from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError, OutputError
 from charnn.files import sha256
-from charnn.models import open_model
-from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
 from charnn.text.tokenizers import train_tokenizer
 
@@ -172,30 +167,3 @@ def test_runs_are_listed_newest_first(tmp_path):
         os.utime(folder / "manifest.json", ns=(time, time))
     (tmp_path / "empty").mkdir()
     assert [path.name for path in runs(tmp_path)] == ["new", "middle", "old"]
-
-
-PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-def test_ten_lines_of_torch_read_it(workplace):
-    """The documented names are enough to build the model without charnn, as the README does."""
-    folder = workplace / "checkpoints" / "text" / "best"
-    ids = TokenizedCorpus.open(workplace / "corpora" / "text").tokens("validation")
-
-    w = safetensors.torch.load_file(folder / "model.safetensors")
-    (vocabulary, E), H = w["embedding.weight"].shape, w["layers.0.weight_hh"].shape[1]
-    lstm = torch.nn.LSTM(E, H, num_layers=2)
-    lstm.load_state_dict(
-        {f"{name}_l{n}": w[f"layers.{n}.{name}"] for n in range(2) for name in PARAMETERS}
-    )
-    with torch.no_grad():
-        x = torch.from_numpy(ids.astype("int64"))
-        logits = lstm(w["embedding.weight"][x[:-1]])[0]
-        logits = logits @ w["output.weight"].T + w["output.bias"]
-        nats = torch.nn.functional.cross_entropy(logits, x[1:])
-
-    model = open_model(folder.parent)
-    result = evaluate(model.step_model, ids, model.tokenizer.token_bytes)
-    assert result.tokens == len(ids) - 1
-    assert abs(result.nats_per_token - nats.item()) < 1e-5
-    assert model.checkpoint.config.vocabulary == vocabulary

@@ -241,6 +241,8 @@ BAD = {
     "an unwritable place": (["tokenize", "text.txt", "-o", "empty/x"], 1, "cannot write corpus"),
     "another corpus there": (["tokenize", "short", "-o", "corpora/text"], 1, "from other text"),
     "no corpus there": (["tokenize", "short", "-o", "checkpoints"], 1, "no tokenized corpus"),
+    "a folder of other things": (["tokenize", "short", "-o", "checkpoints", "--force"], 1,
+                                 "exists and is no tokenized corpus"),
     "senseless options": (["tokenize", "short", "--tokenizer", "byte", "--min-count", "2"], 2,
                           "--min-count means nothing to the byte tokenizer"),
     "two budgets": (["train", "--minutes", "1", "--steps", "3"], 2, "exclude each other"),

@@ -2,6 +2,8 @@ import bz2
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +175,25 @@ def test_a_damaged_corpus_is_an_error(tmp_path):
         header.write_text(whole)
     with pytest.raises(CorpusError, match="no tokenized corpus"):
         TokenizedCorpus.open(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["byte", "char", "word"])
+def test_memory_does_not_grow_with_the_corpus(tmp_path, kind):
+    script = (
+        "import resource, sys; from charnn.cli.app import run; run();"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for copies in (2_000, 40_000):  # 8 MB, 160 MB
+        path = tmp_path / f"{copies}.txt"
+        path.write_bytes((TEXT * copies).encode()[: 4_000 * copies])
+        arguments = ["tokenize", str(path), "-o", str(tmp_path / path.stem), "--tokenizer", kind]
+        result = subprocess.run(
+            [sys.executable, "-c", script, *arguments, "-q"], capture_output=True, check=True
+        )
+        peaks.append(int(result.stdout))
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_ids_take_two_bytes_while_they_can(corpus):

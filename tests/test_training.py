@@ -1,5 +1,6 @@
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -19,11 +20,8 @@ from charnn.nn.recurrent import LockedDropout
 from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import Interval, TrainingConfig
+from charnn.training.events import Ended, Saved, Started, Stepped
 from charnn.training.loop import (
-    Ended,
-    Saved,
-    Started,
-    Stepped,
     choose_precision,
     clip_gradients,
     new_run,
@@ -112,7 +110,9 @@ def test_the_loss_is_a_sum_and_a_count():
 
 
 def test_training_learns_and_tells_what_happens(corpus, tmp_path):
+    began = time.perf_counter()
     events = run_events(corpus, tmp_path, steps=80, dropout=0.0, lr=5e-2)
+    assert 0 < events[-1].seconds < time.perf_counter() - began
     (started,), stepped = of(Started, events), of(Stepped, events)
     assert (started.steps, started.lanes) == (80, 4)
     assert [event.step for event in stepped] == list(range(1, 81))

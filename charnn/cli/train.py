@@ -23,7 +23,7 @@ from charnn.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from charnn.data.store import TokenizedCorpus
-    from charnn.training.loop import Ended, Event, Saved, Started, Stepped
+    from charnn.training.events import Ended, Event, Saved, Started, Stepped
 
 _LINE_SECONDS = 10.0
 _SMOOTHING = 0.98
@@ -206,7 +206,7 @@ def _budget(training: TrainingConfig) -> str:
 
 def watch(events: "Iterator[Event]") -> "Ended":
     """Draw what happens: bars on a terminal, a line now and then elsewhere."""
-    from charnn.training.loop import Ended, Saved, Started, Stepped
+    from charnn.training.events import Ended, Saved, Started, Stepped
 
     display: _Lines = _Lines()
     with contextlib.ExitStack() as stack:

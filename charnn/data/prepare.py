@@ -83,8 +83,12 @@ def tokenize_corpus(
         "document": sources.document,
         "validation_share": 0.0 if sources.validation else sources.validation_share,
     }
-    if target.exists() and not force:
-        return _existing(target, source, options), False
+    if target.exists():
+        if not is_corpus(target):
+            # --force replaces corpora, never a folder that holds something else.
+            raise CorpusError(f"{target} exists and is no tokenized corpus", "use another -o")
+        if not force:
+            return _existing(target, source, options), False
 
     splits: dict[str, Slice] = {split: corpus.whole() for split, corpus in surveyed.items()}
     if not sources.validation and sources.validation_share:
@@ -113,8 +117,6 @@ def keep_stream(stream: BinaryIO, copy: Path) -> Path:
 
 
 def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> TokenizedCorpus:
-    if not is_corpus(target):
-        raise CorpusError(f"{target} exists and is no tokenized corpus", "choose another place: -o")
     corpus = TokenizedCorpus.open(target)
     same_text = corpus.header.source["digests"] == source["digests"]
     if same_text and corpus.header.options == options:

@@ -94,6 +94,15 @@ class TokenizedCorpus:
                 name: SplitHeader(**split) for name, split in fields["splits"].items()
             }
             corpus = cls(path, CorpusHeader(**fields))
+            header = corpus.header
+            if not (
+                isinstance(header.name, str)
+                and isinstance(header.source, dict)
+                and isinstance(header.options, dict)
+                and type(header.vocabulary) is int
+                and "train" in header.splits
+            ):
+                raise ValueError("the header is malformed")
             item = dtype_for(corpus.header.vocabulary).itemsize
             for name, split in corpus.header.splits.items():
                 size = (path / f"{name}.ids").stat().st_size

@@ -2,19 +2,19 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
+    Checkpoint,
     CheckpointConfig,
     link,
     read_checkpoint,
@@ -32,74 +32,17 @@ from charnn.files import cannot_write
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import State, detach
 from charnn.step import pad
-from charnn.text.base import Tokenizer
+from charnn.training import metrics
 from charnn.training.config import Interval, Precision, TrainingConfig
+from charnn.training.events import Ended, Event, Saved, Started, Stepped
 from charnn.training.loss import loss
+from charnn.training.process import keep_freed_memory, use_threads
 from charnn.training.resume import Progress, dropout_seed, pack, unpack
 from charnn.training.schedule import affordable_steps, interval, is_timed, learning_rate
 
-METRICS = "metrics.jsonl"
-
 _SAVE_MINUTES = 5.0
-_METRICS_STEPS = 10
 _EVALUATION_LANES, _EVALUATION_LENGTH, _EVALUATION_WARM_UP = 64, 256, 128
 _SAMPLE_TOKENS = 80
-
-
-@dataclass(frozen=True)
-class Started:
-    """The run is set up; the first step comes next."""
-
-    run: Path
-    tokenizer: Tokenizer
-    """Turns samples into text."""
-    lanes: int
-    """Lanes in use: fewer than asked for where the corpus is short."""
-    step: int
-    """Steps already done, if the run was resumed."""
-    steps: int | None
-    """Steps planned; None while they are being timed."""
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """A step was done."""
-
-    step: int
-    steps: int | None
-    tokens_seen: int
-    seconds: float
-    train_nats: float
-    learning_rate: float
-    gradient_norm: float
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The model was validated, where the corpus has a held-out part, and saved."""
-
-    step: int
-    validation_nats: float | None
-    best: bool
-    checkpoint: Path
-    sample: list[int]
-    """Ids of a line that the model wrote."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The run is over."""
-
-    run: Path
-    step: int
-    steps: int | None
-    best_nats: float | None
-    seconds: float
-    stopped: bool
-    """Whether it was stopped before its budget was spent."""
-
-
-Event = Started | Stepped | Saved | Ended
 
 
 def new_run(folder: Path, name: str) -> Path:
@@ -160,50 +103,6 @@ def validate(model: LanguageModel, tokens: Any, device: torch.device) -> float |
     return nats / count
 
 
-class _Metrics:
-    """``metrics.jsonl``: a line every few steps, cut back to the checkpoint on resume."""
-
-    def __init__(self, run: Path, step: int) -> None:
-        self._path = run / METRICS
-        with cannot_write("metrics", self._path):
-            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-            kept = [line for line in lines if _step_of(line) <= step]
-            self._file: IO[str] = self._path.open("w", encoding="utf-8")
-            self._file.writelines(line.decode() + "\n" for line in kept)
-        self._nats: list[float] = []
-
-    def add(self, stepped: Stepped, validation_nats: float | None, *, force: bool) -> None:
-        if validation_nats is None:
-            self._nats.append(stepped.train_nats)
-        if not force and stepped.step % _METRICS_STEPS:
-            return
-        recent = self._nats or [stepped.train_nats]
-        line = {
-            "step": stepped.step,
-            "tokens_seen": stepped.tokens_seen,
-            "seconds": round(stepped.seconds, 3),
-            "train_nats": sum(recent) / len(recent),
-            "validation_nats": validation_nats,
-            "learning_rate": stepped.learning_rate,
-            "gradient_norm": stepped.gradient_norm,
-        }
-        self._nats.clear()
-        with cannot_write("metrics", self._path):
-            self._file.write(json.dumps(line, allow_nan=False) + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._file.close()
-
-
-def _step_of(line: bytes) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
 class _Trainer:
     """One run: the model, its optimizer, and where it stands."""
 
@@ -214,7 +113,8 @@ class _Trainer:
         # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
         config = replace(config, precision=choose_precision(config.precision, self.device))
         self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        use_threads(config.threads)
+        keep_freed_memory()
         tokens = corpus.tokens("train")
         self.lanes = max(1, min(config.batch, len(tokens) // config.bptt))
         self.windows = Windows(tokens, self.lanes, config.bptt)
@@ -243,9 +143,8 @@ class _Trainer:
         enabled = self.config.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def restore(self, checkpoint_folder: Path) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where a checkpoint stands."""
-        checkpoint = read_checkpoint(checkpoint_folder)
         import_weights(self.model, checkpoint.weights)
         files = read_training(checkpoint.path)
         progress, self.state = unpack(files, self.model, self.optimizer, self.lanes)
@@ -306,7 +205,8 @@ class _Trainer:
         best = nats is None or self.best_nats is None or nats < self.best_nats
         if best:
             self.best_nats = nats
-        self.seconds += time.perf_counter() - began
+        validated = time.perf_counter()
+        self.seconds += validated - began
         tokenizer = self.corpus.tokenizer
         header = self.corpus.header
         config = CheckpointConfig(
@@ -342,7 +242,7 @@ class _Trainer:
             self.model_config, weights, start_id=tokenizer.start_id, end_id=tokenizer.end_id
         )
         sample = _sample(engine, seed=self.step)
-        self.seconds += time.perf_counter() - began
+        self.seconds += time.perf_counter() - validated
         return Saved(self.step, nats, best, folder, sample)
 
 
@@ -412,7 +312,7 @@ def train(
     finally:
         if not (run / "last").is_symlink():
             # Nothing was saved: nothing stays.
-            for file in (run / METRICS, run / "run.toml"):
+            for file in (run / metrics.FILE, run / "run.toml"):
                 file.unlink(missing_ok=True)
             with suppress(OSError):
                 run.rmdir()
@@ -442,7 +342,7 @@ def resume(
     if checkpoint.config.corpus.get("digest") != corpus.digest:
         raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
     trainer = _Trainer(corpus, checkpoint.config.model, config, run)
-    trainer.restore(checkpoint.path)
+    trainer.restore(checkpoint)
     trainer.plan()
     if trainer.steps is None and config.minutes is None:
         # It stopped before its number of steps was fixed: its own budget goes on.
@@ -485,7 +385,7 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
         trainer.step,
         trainer.steps,
     )
-    metrics = _Metrics(trainer.run, trainer.step)
+    log = metrics.Metrics(trainer.run, trainer.step)
     try:
         while trainer.steps is None or trainer.step < trainer.steps:
             before = trainer.seconds
@@ -506,15 +406,14 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
             if over or stopped or _is_due(trainer, every, saved_at):
                 saved = trainer.save()
                 saved_at = trainer.seconds
-                metrics.add(stepped, None, force=False)
-                metrics.add(stepped, saved.validation_nats, force=True)
+                log.add(stepped, saved.validation_nats)
                 yield saved
             else:
-                metrics.add(stepped, None, force=False)
+                log.add(stepped)
             if stopped:
                 break
     finally:
-        metrics.close()
+        log.close()
     stopped = stopped and trainer.step != trainer.steps
     yield Ended(
         trainer.run, trainer.step, trainer.steps, trainer.best_nats, trainer.seconds, stopped

@@ -1,0 +1,62 @@
+"""What happens in a run, as it happens: the loop yields these, and whoever runs it draws them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charnn.text.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is set up; the first step comes next."""
+
+    run: Path
+    tokenizer: Tokenizer
+    """Turns samples into text."""
+    lanes: int
+    """Lanes in use: fewer than asked for where the corpus is short."""
+    step: int
+    """Steps already done, if the run was resumed."""
+    steps: int | None
+    """Steps planned; None while they are being timed."""
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step was done."""
+
+    step: int
+    steps: int | None
+    tokens_seen: int
+    seconds: float
+    train_nats: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The model was validated, where the corpus has a held-out part, and saved."""
+
+    step: int
+    validation_nats: float | None
+    best: bool
+    checkpoint: Path
+    sample: list[int]
+    """Ids of a line that the model wrote."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run is over."""
+
+    run: Path
+    step: int
+    steps: int | None
+    best_nats: float | None
+    seconds: float
+    stopped: bool
+    """Whether it was stopped before its budget was spent."""
+
+
+Event = Started | Stepped | Saved | Ended

@@ -1,0 +1,78 @@
+"""The README says what is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Program
+
+from charnn.cli.app import app
+from charnn.data.store import TokenizedCorpus
+from charnn.models import open_model
+from charnn.score import evaluate
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = {command.callback.__name__ for command in app.registered_commands}
+
+
+def shown_commands() -> list[list[str]]:
+    lines = re.findall(r"^ +(charnn .*)$", README, re.M)
+    lines += re.findall(r"`(charnn [^`]*)`", README)
+    commands = (re.split(r" # | *\| *| -> ", line) for line in lines)
+    return [part.split() for parts in commands for part in parts if part.startswith("charnn ")]
+
+
+def test_every_command_stands_in_the_readme():
+    shown = {words[1] for words in shown_commands()}
+    assert shown - COMMANDS <= {"COMMAND", "--help"}
+    assert shown >= COMMANDS
+
+
+@pytest.fixture(scope="module")
+def helps(program: Program) -> dict[str, str]:
+    return {
+        command: program(command, "--help", COLUMNS="200").stdout.decode() for command in COMMANDS
+    }
+
+
+def test_every_option_in_the_readme_exists(helps):
+    for words in shown_commands():
+        for word in words[2:]:
+            option = word.strip(",;().")
+            if option.startswith("-") and option != "-":
+                known = helps.get(words[1], "--help")
+                assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", known), words
+    everywhere = "\n".join(helps.values())
+    for option in set(re.findall(r"`(--[a-z-]+)", README)):
+        assert option in everywhere, option
+
+
+def test_every_place_in_the_readme_exists():
+    table = README[README.index("## What's where") :].split("\n## ")[0]
+    places = re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| (.*?) \|", table, re.M)))
+    assert len(places) > 12
+    for place in places:
+        assert (ROOT / place).exists(), place
+
+
+def test_the_readmes_torch_lines_give_the_loss_that_evaluate_gives(workplace):
+    code = re.search(r"```python\n(.*?)```", README, re.S)[1].replace("tinyshakespeare", "text")
+    assert len(code.strip().splitlines()) <= 13  # ten lines and what they import
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=workplace, capture_output=True, check=True
+    )
+    printed = float(re.search(rb"tensor\(([\d.]+)", result.stdout)[1])
+    model = open_model(workplace / "checkpoints" / "text")
+    ids = TokenizedCorpus.open(workplace / "corpora" / "text").tokens("validation")
+    measured = evaluate(model.step_model, ids, model.tokenizer.token_bytes)
+    assert measured.tokens == len(ids) - 1
+    assert printed == pytest.approx(measured.nats_per_token, abs=1e-4)
+
+
+def test_the_tools_options_are_documented(helps):
+    for command, text in helps.items():
+        for flags, said in re.findall(r"^│ (--[\w-]+(?: +-\w)?) +<[^>]+> +(.*)", text, re.M):
+            assert len(said.strip(" │")) > 3, (command, flags)
