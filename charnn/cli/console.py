@@ -95,14 +95,14 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def facts(rows: Mapping[str, object]) -> str:
-    """Names and values in two columns.
+def facts(rows: Mapping[str, object], width: int = 0) -> str:
+    """Names and values in two columns, the first at least ``width`` wide.
 
     >>> print(facts({"cell": "lstm", "parameters": 12}))
     cell        lstm
     parameters  12
     """
-    width = max(map(len, rows))
+    width = max(width, *map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 

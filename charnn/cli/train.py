@@ -213,7 +213,7 @@ def watch(events: "Iterator[Event]") -> "Ended":
         for event in events:
             match event:
                 case Started():
-                    say(facts({"run": event.run}))
+                    say(facts({"run": event.run}, width=6))
                     display = stack.enter_context(_bar(event)) if draws() else _Lines()
                     decode = _decoder(event)
                 case Stepped():
@@ -352,8 +352,8 @@ def _bar(started: "Started") -> Iterator[_Lines]:
         def saved(self, saved: "Saved", sample: str) -> None:
             if saved.validation_nats is not None:
                 self.valid = f"  valid {saved.validation_nats:.3f}"
-            line = Text(_saved_line(saved, sample), overflow="ellipsis", no_wrap=True)
-            progress.console.print(line)
+            line = Text(_saved_line(saved, sample))
+            progress.console.print(line, no_wrap=True, overflow="ellipsis")
 
     with progress:
         yield Bar()

@@ -58,6 +58,10 @@ class TrainingConfig:
     batch: int = _option(32, "Lanes that read the corpus side by side.")
     bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
     dropout: float = _option(0.1, "Share of activations dropped behind every layer.")
+    reset: float = _option(
+        0.02,
+        "Share of lanes that begin a window afresh, so that the model also learns to begin.",
+    )
     lr: float = _option(1.2e-2, "Peak learning rate; it warms up, then falls to zero.")
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
@@ -92,6 +96,8 @@ class TrainingConfig:
                 raise UsageError(f"--{option} must be at least {least}, not {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
+        if not 0 <= self.reset <= 1:
+            raise UsageError(f"--reset must be from 0 to 1, not {self.reset}")
         for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
             if not 0 <= getattr(self, name) < float("inf"):
                 option = name.replace("_", "-")

@@ -170,8 +170,10 @@ class _Trainer:
         inputs_BT, labels_BT = (
             torch.from_numpy(array).to(self.device) for array in self.windows[self.step]
         )
+        kept_B1 = (torch.rand(self.lanes, 1) >= config.reset).to(self.device)
+        state = tuple(array * kept_B1 for array in self.state)
         with self.autocast():
-            nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), self.state)
+            nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), state)
         self.optimizer.zero_grad()
         (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)
