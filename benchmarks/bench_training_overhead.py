@@ -1,6 +1,6 @@
 """What charnn's trainer costs over the bare loop: nn.LSTM + loss + backward + step.
 
-    python benchmarks/bench_training_overhead.py [--hidden 256] [--rounds 15]
+    python benchmarks/bench_training_overhead.py [--hidden 256] [--rounds 15] [--precision auto]
 
 Both run in one process and take turns, block by block, so that a change of the machine's speed
 meets both. The bare loop has the same shapes, dropout, clipping and optimizer, and one fixed batch.
@@ -58,10 +58,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--precision", default="float32", help="of charnn; the bare loop: float32")
     arguments = parser.parse_args()
     model = ModelConfig(hidden=arguments.hidden)
     steps = _BLOCK * (arguments.rounds + 1)
-    config = TrainingConfig(steps=steps + 1, save_every=str(steps + 1))
+    config = TrainingConfig(
+        steps=steps + 1, save_every=str(steps + 1), lr=1e-3, precision=arguments.precision
+    )
     with tempfile.TemporaryDirectory() as folder:
         sources = SourceConfig((FABLES,))
         corpus, _ = tokenize_corpus(sources, TokenizerConfig(), Path(folder) / "fables")

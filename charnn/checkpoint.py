@@ -129,12 +129,16 @@ def link(run: Path, name: Link, target: Path) -> None:
 
 def remove_old(run: Path, keep: set[Path]) -> None:
     """Remove the run's checkpoints that neither a link names nor ``keep``."""
-    kept = {path.name for path in keep} | {
-        os.readlink(run / name) for name in ("best", "last") if (run / name).is_symlink()
-    }
+    kept = keep | linked(run)
     for path in run.glob("step-*"):
-        if path.name not in kept:
+        if re.fullmatch(r"step-\d+", path.name) and path not in kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def linked(run: Path) -> set[Path]:
+    """The checkpoints that the run's links name."""
+    links = (run / name for name in ("best", "last"))
+    return {run / os.readlink(path) for path in links if path.is_symlink()}
 
 
 # --- reading ---------------------------------------------------------------------------------

@@ -116,14 +116,11 @@ class Engine:
         return logits_BV
 
     def _make_table(self) -> Floats | None:
-        first, V = self._stack.layers[0], self.vocabulary_size
-        dtype = self._output_bias_V.dtype
+        first = self._stack.layers[0]
         if self._embedding_VE is None:
-            return np.concatenate(
-                [first.project(np.eye(min(256, V - n), V, n, dtype)) for n in range(0, V, 256)]
-            )
-        gates = first.project(np.zeros(first.input_size, dtype)).size
-        if V * gates * dtype.itemsize > _TABLE_BYTES:
+            return first.project_one_hot()
+        row = first.project(self._embedding_VE[:1])
+        if self.vocabulary_size * row.nbytes > _TABLE_BYTES:
             return None
         return first.project(self._embedding_VE)
 

@@ -44,6 +44,10 @@ class CorpusError(CharnnError):
     """A tokenized corpus is missing, damaged, too short, or not the one that was meant."""
 
 
+class CorpusExistsError(CorpusError):
+    """Another tokenized corpus is where one should be made."""
+
+
 class CheckpointError(CharnnError):
     """A checkpoint is missing, damaged, or from another version."""
 

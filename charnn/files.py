@@ -18,15 +18,14 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def to_json(value: Any) -> str:
     """JSON for people: indented, not escaped, never NaN."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def printable(path: Path) -> str:
+    """A path as text that UTF-8 can hold, whatever bytes are in it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def sync(path: Path) -> None:
@@ -48,6 +47,9 @@ def cannot_write(what: str, path: Path) -> Iterator[None]:
 
 
 def _is_running(process: int) -> bool:
+    """Whether another process has this number."""
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -64,7 +66,7 @@ def clear_leftovers(target: Path) -> None:
     """
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         process, *aside = leftover.name.removeprefix(f".{target.name}.").split(".")[:-1]
-        if not process.isdigit() or _is_running(int(process)):
+        if not process.isdigit() or aside not in ([], ["old"]) or _is_running(int(process)):
             continue
         if aside and not target.exists():
             leftover.rename(target)

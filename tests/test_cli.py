@@ -231,6 +231,48 @@ def one_line_after(result, code):
     return result.stderr.decode().splitlines()[-1]
 
 
+def test_resume_takes_the_last_checkpoint_and_no_other(program, place):
+    run = place / "checkpoints" / "text"
+    before = sorted(path.name for path in run.iterdir())
+    result = program("train", "--resume", "checkpoints/text/last", "--steps", "5", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert "step-65" in {path.name for path in run.iterdir()} - set(before)
+    for path in run.glob("step-*"):
+        assert not (path / "last").exists()
+    result = program("train", "--resume", "checkpoints/text/step-60", "--steps", "5", cwd=place)
+    assert "another" in one_line_after(result, 2)
+    result = program("train", "--resume", "--hidden", "9", cwd=place)
+    assert "keeps the run's model" in one_line_after(result, 2)
+
+
+def test_resume_finds_a_corpus_that_moved_with_the_run(program, place, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "x"
+    shutil.copytree(place, elsewhere, symlinks=True)
+    shutil.rmtree(place / "corpora")
+    result = program("train", "--resume", "--steps", "2", "--threads", "1", cwd=elsewhere)
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_can_be_read_once_only(place):
+    script = "cat text.txt | charnn train - --hidden 8 --steps 2 -q -o checkpoints/piped"
+    result = shell(script, place)
+    assert result.returncode == 0, result.stderr
+    assert (place / "corpora" / "stdin" / "corpus.json").exists()
+    result = shell("charnn tokenize <(cat text.txt) --validation <(cat text.txt) -o both", place)
+    assert result.returncode == 0, result.stderr
+    result = shell("charnn tokenize - - -o twice < text.txt", place)
+    assert (result.returncode, result.stderr) == (
+        2, b"charnn: standard input can be read once only\n"
+    )  # fmt: skip
+
+
+def test_a_closed_stream_and_no_command(program, place):
+    assert shell("charnn info -q >&-", place).stderr == b""
+    bare = program()
+    assert bare.returncode == 2
+    assert b"charnn: " not in bare.stderr
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 
@@ -248,6 +290,11 @@ BAD = {
     "two budgets": (["train", "--minutes", "1", "--steps", "3"], 2, "exclude each other"),
     "a missing run": (["generate", "-m", "nowhere"], 1, "no such checkpoint: nowhere"),
     "a corpus as a model": (["generate", "-m", "corpora/text"], 1, "no checkpoint in"),
+    "a penalty without beams": (["generate", "--length-penalty", "2"], 2, "need --beam"),
+    "a steep penalty": (["generate", "--beam", "2", "--length-penalty", "200"], 2, "from -10 to"),
+    "a huge seed": (["train", "--seed", "9" * 30], 2, "--seed must be below"),
+    "endless minutes": (["train", "--minutes", "1e12"], 2, "--minutes must be above 0 and at most"),
+    "a run without a name": (["train", "-o", "."], 2, "is no name for a run"),
     "a bad temperature": (["generate", "--temperature", "0"], 2, "--temperature must be above 0"),
     "beams and samples": (["generate", "--beam", "2", "--samples", "2"], 2, "exclude each other"),
     "a prompt that is no text": (["generate", "-f", "picture"], 1, "the prompt: "),

@@ -2,6 +2,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -63,6 +64,12 @@ def test_compressed_files(tmp_path, corpus, suffix, pack):
     with pytest.raises(InputError, match=path.name):
         tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
+    spoiled = bytearray(pack(TEXT.encode()))
+    for place in range(20, len(spoiled) - 20, 7):
+        spoiled[place] ^= 0x55
+    path.write_bytes(spoiled)
+    with pytest.raises(InputError, match=path.name):
+        tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "spoiled")
 
 
 def test_a_folder_is_its_files_with_ends_between_them(tmp_path):
@@ -194,6 +201,30 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, kind):
         )
         peaks.append(int(result.stdout))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_a_corpus_is_the_same_wherever_it_comes_from(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one, other = make_corpus(tmp_path / "a"), make_corpus(tmp_path / "b")
+    assert one.digest == other.digest
+    assert make_corpus(tmp_path / "c", TEXT + "!").digest != one.digest
+
+
+def test_names_that_are_no_utf8_and_names_that_lead_away(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.write_text(TEXT)
+    corpus, _ = tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "out")
+    assert corpus.header.source["files"][0].endswith("caf\\xe9.txt")
+    header = corpus.path / "corpus.json"
+    header.write_text(header.read_text().replace('"name": "out"', '"name": "../out"'))
+    with pytest.raises(CorpusError, match="malformed"):
+        TokenizedCorpus.open(corpus.path)
+
+
+def test_words_by_white_space_are_not_the_text(tmp_path):
+    corpus = make_corpus(tmp_path, config=TokenizerConfig("word", words="whitespace"))
+    assert not corpus.header.splits["train"].exact
 
 
 def test_ids_take_two_bytes_while_they_can(corpus):

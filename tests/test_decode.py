@@ -92,6 +92,14 @@ def test_draws_follow_the_filtered_distribution(config):
     assert chi_square < {1: 23.9, 2: 27.6, 3: 30.7, 4: 33.4}[int(freedom)]
 
 
+def test_no_temperature_overflows():
+    logits_BV = np.array([[1.0, 3.0, 2.0]], dtype=np.float32)
+    for temperature in (1e-300, 1e-40, 1e300):
+        probs = np.exp(make_filter(SamplingConfig(temperature=temperature))(logits_BV))
+        assert probs.sum() == pytest.approx(1)
+        assert temperature > 1 or probs[0, 1] == 1
+
+
 def engine(seed=0, vocabulary=7, end_id=None):
     config = ModelConfig(layers=2, hidden=6, embedding=4)
     weights = random_weights(config, vocabulary, seed)

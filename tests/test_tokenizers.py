@@ -221,3 +221,34 @@ def test_ids_out_of_range_are_refused():
 def test_options_that_mean_nothing_are_refused(options):
     with pytest.raises(UsageError):
         TokenizerConfig(**options)
+
+
+@pytest.mark.parametrize("kind", ["char", "word"])
+def test_an_empty_prompt_starts_with_the_line_end_that_training_saw(kind):
+    """Not with the byte symbol 10, which stands for rare text alone."""
+    text = "a a a\nb b b\nc"
+    one = tokenizer(kind, text, min_count=2)
+    assert one.vocabulary.first_byte_id is not None
+    assert [one.start_id] == one.encode("\n")
+    assert one.start_id >= one.vocabulary.first_id
+    whitespace = tokenizer("word", text, words="whitespace")
+    assert [whitespace.start_id] == whitespace.encode("\n")
+    without = tokenizer(kind, "a a a a", min_count=1)
+    assert without.start_id == without.vocabulary.first_id
+
+
+def test_when_all_is_cut_bytes_remain_or_nothing_does(tmp_path):
+    one = tokenizer("word", "one two three", min_count=9)
+    assert one.decode(one.encode("one two")) == b"one two"
+    one.save(tmp_path)
+    assert load_tokenizer(tmp_path).token_bytes == one.token_bytes
+    with pytest.raises(UsageError, match="nothing is left"):
+        tokenizer("char", "abc", min_count=9, unknown="skip")
+
+
+def test_an_unknown_policy_that_is_asked_for_has_its_symbols():
+    assert tokenizer("char", "hello", unknown="byte").vocabulary_size == 256 + 4
+    one = tokenizer("char", "hello", unknown="byte")
+    assert one.decode(one.encode("hi ☃")) == "hi ☃".encode()
+    assert tokenizer("char", "hello", unknown="replace").unknown_id == 0
+    assert tokenizer("char", "hello").vocabulary_size == 4

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import make_corpus
+from conftest import TEXT, make_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,9 +13,10 @@ from charnn.architecture import ModelConfig
 from charnn.checkpoint import read_checkpoint, resolve
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
+from charnn.engine import Engine
 from charnn.errors import CheckpointError, CorpusError, OutputError, TrainingError, UsageError
 from charnn.models import open_model
-from charnn.nn.language_model import LanguageModel
+from charnn.nn.language_model import LanguageModel, export_weights
 from charnn.nn.recurrent import LockedDropout
 from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
@@ -31,7 +32,7 @@ from charnn.training.loop import (
     validate,
 )
 from charnn.training.loss import loss
-from charnn.training.schedule import affordable_steps, interval, learning_rate
+from charnn.training.schedule import affordable_steps, default_rate, interval, learning_rate
 
 MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
 SMALL = {"batch": 4, "bptt": 16, "lr": 1e-2, "warm_up": 5, "dropout": 0.3, "threads": 1}
@@ -76,6 +77,11 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
     assert learning_rate(0, 5, 1.0, 100) == 1.0  # a short run hardly warms up
     assert learning_rate(500, None, 1.0, 100) == 1.0
+
+
+def test_larger_vocabularies_learn_at_lower_rates():
+    assert default_rate(10) == default_rate(65) == 0.012
+    assert default_rate(4 * 65) == pytest.approx(0.006)
 
 
 @given(step=st.floats(1e-3, 1), remaining=st.floats(1, 1e4), held_out=st.integers(0, 10**6))
@@ -141,6 +147,67 @@ def test_validation_agrees_with_evaluation(corpus, tmp_path):
     assert validate(torch_model, tokens[:1], torch.device("cpu")) is None
 
 
+def test_lanes_validate_nearly_as_one_piece(tmp_path):
+    """Several lanes, each warmed up, against the whole text read once; whatever fits in memory."""
+    corpus = make_corpus(tmp_path, TEXT * 3)
+    tokens = corpus.tokens("validation")
+    assert len(tokens) >= 3 * 256
+    torch.manual_seed(0)
+    model = LanguageModel(MODEL, corpus.header.vocabulary)
+    engine = Engine(MODEL, export_weights(model), start_id=0, end_id=None)
+    whole = evaluate(engine, tokens, corpus.tokenizer.token_bytes).nats_per_token
+    assert validate(model, tokens, torch.device("cpu")) == pytest.approx(whole, rel=1e-3)
+
+
+def test_validation_in_lanes_is_exact_where_nothing_is_remembered(tmp_path, monkeypatch):
+    """With weights that forget at once, lanes and one piece agree to rounding."""
+    corpus = make_corpus(tmp_path, TEXT * 3)
+    tokens = corpus.tokens("validation")
+    model = LanguageModel(MODEL, corpus.header.vocabulary)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "weight_hh" in name:
+                parameter.zero_()
+            if "bias_ih" in name:
+                parameter[12:24] = -1e4  # the forget gates are shut
+    engine = Engine(MODEL, export_weights(model), start_id=0, end_id=None)
+    whole = evaluate(engine, tokens, corpus.tokenizer.token_bytes).nats_per_token
+    for logits in (1 << 24, 40 * corpus.header.vocabulary):
+        monkeypatch.setattr("charnn.training.loop._EVALUATION_LOGITS", logits)
+        assert validate(model, tokens, torch.device("cpu")) == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
+    with pytest.raises(TrainingError, match="no number"):
+        run_events(corpus, tmp_path, steps=1, lr=1e38)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_best_lets_the_old_one_live_through_one_more_save(corpus, tmp_path, monkeypatch):
+    losses = iter([4.0, 5.0, 3.0, 2.0])
+    monkeypatch.setattr("charnn.training.loop.validate", lambda *_: next(losses))
+    found = []
+    config = TrainingConfig(**SMALL, steps=20, save_every="5")
+    for event in train(corpus, MODEL, config, tmp_path, "run"):
+        if isinstance(event, Saved):
+            found.append({path.name for path in (tmp_path / "run").glob("step-*")})
+    assert found == [
+        {"step-5"},
+        {"step-5", "step-10"},
+        {"step-5", "step-10", "step-15"},
+        {"step-15", "step-20"},
+    ]
+
+
+def test_more_minutes_go_on_at_the_rate_so_far(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=40)
+    longer = TrainingConfig(**SMALL, minutes=0.01)
+    events = list(resume(tmp_path / "run", corpus, longer))
+    assert of(Started, events)[0].steps == events[-1].step > 40
+    rates = [event.learning_rate for event in of(Stepped, events)]
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_metrics_are_json_lines(corpus, tmp_path):
     run_events(corpus, tmp_path, steps=25)
     lines = metrics(tmp_path / "run")
@@ -165,8 +232,8 @@ def test_resume_is_bit_exact(corpus, tmp_path, stop_at, precision):
     assert first[-1].stopped
     assert first[-1].step == stop_at
     run = tmp_path / "cut" / "run"
-    config, path = resumed_config(run)
-    assert path == corpus.path
+    config, known = resumed_config(run)
+    assert known["path"] == str(corpus.path)
     second = list(resume(run, corpus, config))
     losses = [event.train_nats for event in of(Stepped, first) + of(Stepped, second)]
     assert losses == [event.train_nats for event in of(Stepped, whole)]

@@ -32,6 +32,10 @@ class Cell(Protocol):
         """The input's share of the pre-activations, bias included: [..., I] -> [..., G]."""
         ...
 
+    def project_one_hot(self) -> Array:
+        """``project`` of every one-hot vector: [I, G]."""
+        ...
+
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The recurrent rest of a step: the output [B, H] and the new state."""
         ...

@@ -66,6 +66,10 @@ class LSTM:
         """W_ih x + b, for any number of steps."""
         return x @ self._weight_GK[:, : self.input_size].T + self._bias_G
 
+    def project_one_hot(self) -> Array:
+        """The projections of all one-hot vectors, [I, 4H]: the columns of W_ih, and b."""
+        return self._weight_GK[:, : self.input_size].T + self._bias_G
+
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, LSTMState]:
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state

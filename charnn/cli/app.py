@@ -61,6 +61,9 @@ def main() -> None:
 
 def run() -> int:
     """Run the command line; the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -73,7 +76,9 @@ def run() -> int:
     except (CharnnError, typer.TyperException) as error:
         if _State.debug:
             raise
-        fail(str(error) if isinstance(error, CharnnError) else error.format_message())
+        message = str(error) if isinstance(error, CharnnError) else error.format_message()
+        if message:  # without a command, help was all there is to say
+            fail(message)
         return error.exit_code
     except OSError as error:
         if _State.debug:
@@ -81,14 +86,21 @@ def run() -> int:
         fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
         _forget_stdout()
         return 1
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        # Torch has no error of its own for a processor's memory that is used up.
+        if _State.debug or not ("memory" in str(error) or isinstance(error, MemoryError)):
+            return _bug(error)
         fail("out of memory; a smaller --batch, --hidden or --vocab-size takes less")
         return 1
     except Exception as error:
-        if _State.debug:
-            raise
-        fail(f"a bug in charnn: {type(error).__name__}: {error}; charnn --debug shows where")
-        return 1
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    if _State.debug:
+        raise error
+    fail(f"a bug in charnn: {type(error).__name__}: {error}; charnn --debug shows where")
+    return 1
 
 
 def _forget_stdout() -> None:

@@ -144,7 +144,7 @@ def byte_bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
     ) as progress:
 
         def watch(stage: str, size: int) -> Callable[[int], None]:
-            task = progress.add_task(stage, total=size)
+            task = progress.add_task(stage, total=size or None)
 
             def advance(done: int) -> None:
                 progress.advance(task, done)

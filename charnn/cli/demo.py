@@ -8,11 +8,12 @@ from charnn.architecture import ModelConfig
 from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import write_out
 from charnn.cli.options import Quiet
-from charnn.cli.places import CHECKPOINTS, bundled
+from charnn.cli.places import CHECKPOINTS, Inputs, bundled
 from charnn.cli.train import StopSignal, find_corpus, train_events, watch
 from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
 from charnn.training.config import TrainingConfig
 
+_NAME = "demo"
 _DROPOUT = 0.2
 _PAGE_TOKENS = 1800
 _TEMPERATURE = 0.6
@@ -29,11 +30,12 @@ def demo(
         charnn demo
     """
     be_quiet(quiet)
-    corpus = find_corpus(bundled("fables.txt"))
+    with Inputs() as inputs:
+        corpus = find_corpus(bundled("fables.txt"), inputs, _NAME)
     # A small text is soon known by heart: more dropout than usual.
     training = TrainingConfig(minutes=minutes, dropout=_DROPOUT, seed=seed)
     stop = StopSignal()
-    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, "fables", stop))
+    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, _NAME, stop))
     if ended.stopped:
         raise typer.Exit(stop.exit_code)
     from charnn.models import open_model

@@ -7,7 +7,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
 from charnn.cli.options import Json, Quiet
-from charnn.cli.places import CORPORA, find_run
+from charnn.cli.places import corpus_of, find_run
 from charnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def _evaluate(model: "Model", split: str, text: Path | None) -> "Evaluation":
     tokenizer = model.tokenizer
     unknown, exact = 0, tokenizer.exact
     if text is None:
-        corpus = _corpus(model)
+        try:
+            corpus = corpus_of(model.checkpoint.config.corpus)
+        except CorpusError as error:
+            raise CorpusError(error.message, "evaluate on a file: --text FILE") from None
         ids_T: Any = corpus.tokens(split)
         unknown, exact = corpus.header.splits[split].unknown, corpus.header.splits[split].exact
     else:
@@ -97,23 +100,6 @@ def _read(path: Path) -> Any:
     if str(path) == "-":
         return iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
     return (chunk for file in find_files([path]) for chunk in read_file(file))
-
-
-def _corpus(model: "Model") -> Any:
-    """The corpus that a model was trained on, found again and checked."""
-    from charnn.data.store import TokenizedCorpus, is_corpus
-
-    known = model.checkpoint.config.corpus
-    places = [Path(str(known.get("path"))), CORPORA / str(known.get("name"))]
-    for place in places:
-        if is_corpus(place):
-            corpus = TokenizedCorpus.open(place)
-            if corpus.digest == known.get("digest"):
-                return corpus
-    raise CorpusError(
-        f"the corpus that {model.checkpoint.path} was trained on is not in {places[0]}",
-        "evaluate on a file instead: --text FILE",
-    )
 
 
 def _record(model: "Model", split: str, result: "Evaluation") -> dict[str, object]:

@@ -1,9 +1,17 @@
 """Where things lie by default: runs, tokenized corpora, and the texts that come with charnn."""
 
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from charnn.cli.console import say
-from charnn.errors import CheckpointError, CorpusError
+from charnn.errors import CheckpointError, CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charnn.data.store import TokenizedCorpus
 
 CHECKPOINTS = Path("checkpoints")
 CORPORA = Path("corpora")
@@ -52,3 +60,56 @@ def newest_corpus() -> Path | None:
 
     headers = [path for path in CORPORA.glob(f"*/{HEADER}") if not path.parent.name.startswith(".")]
     return max(headers, key=lambda path: path.stat().st_mtime_ns).parent if headers else None
+
+
+def corpus_of(known: Mapping[str, Any]) -> "TokenizedCorpus":
+    """The corpus that a model was trained on, found again and checked.
+
+    Args:
+        known: what the checkpoint knows of it.
+
+    Raises:
+        CorpusError: it is not where it was, nor in ``corpora/``, or not the same any more.
+    """
+    from charnn.data.store import TokenizedCorpus, is_corpus
+
+    places = [Path(str(known.get("path"))), CORPORA / str(known.get("name"))]
+    for place in places:
+        if is_corpus(place):
+            corpus = TokenizedCorpus.open(place)
+            if corpus.digest == known.get("digest"):
+                return corpus
+    raise CorpusError(f"the corpus that the model was trained on is not in {places[0]}")
+
+
+class Inputs:
+    """Sources that can be read more than once: what cannot is copied, until the block ends."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._copies: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def path(self, source: str | Path) -> Path:
+        """The source itself, or a copy of standard input (``-``) or of a pipe."""
+        path, is_stdin = Path(source), str(source) == "-"
+        if not is_stdin and (path.is_file() or path.is_dir() or not path.exists()):
+            return path
+        from charnn.data.prepare import keep_stream
+
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charnn-")))
+        if is_stdin and any(copy.name == "-" for copy in self._copies):
+            raise UsageError("standard input can be read once only")
+        copy = folder / ("-" if is_stdin else path.name)
+        with sys.stdin.buffer if is_stdin else path.open("rb") as stream:
+            self._copies.append(keep_stream(stream, copy))
+        return copy
+
+    def name(self, path: Path) -> str:
+        """What a corpus made of this source is called."""
+        return "stdin" if path in self._copies else corpus_name(path)

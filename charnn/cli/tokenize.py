@@ -1,9 +1,6 @@
 """``charnn tokenize``: text to a tokenized corpus."""
 
-import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +8,9 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
 from charnn.cli.options import Json, Quiet, spread_configs
-from charnn.cli.places import CORPORA, corpus_name
+from charnn.cli.places import CORPORA, Inputs
 from charnn.data.config import DocumentMode, SourceConfig
+from charnn.errors import CorpusExistsError
 from charnn.text.config import TokenizerConfig
 
 if TYPE_CHECKING:
@@ -57,30 +55,23 @@ def tokenize(
         zcat logs.gz | charnn tokenize - --document line -o corpora/logs
     """
     be_quiet(quiet)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charnn-")))
-        paths = [_readable_twice(source, folder / str(n)) for n, source in enumerate(sources)]
-        name = corpus_name(Path("stdin") if folder in paths[0].parents else paths[0])
-        target = output or CORPORA / name
-        source = SourceConfig(
-            tuple(paths), tuple(validation or ()), tuple(test or ()), validation_share, document
+    with Inputs() as inputs:
+        paths = tuple(inputs.path(one) for one in sources)
+        held_out, tests = (
+            tuple(inputs.path(p) for p in given or ()) for given in (validation, test)
         )
-        corpus = make_corpus(source, config, target, force=force)
+        source = SourceConfig(paths, held_out, tests, validation_share, document)
+        target = output or CORPORA / inputs.name(paths[0])
+        try:
+            corpus = make_corpus(source, config, target, force=force)
+        except CorpusExistsError as error:
+            raise CorpusExistsError(
+                error.message, "--force replaces it, -o chooses another place"
+            ) from None
     if json:
         Payload().json({"kind": "corpus", "path": str(corpus.path), **corpus_facts(corpus)})
     else:
         say(f"train on it with: charnn train {corpus.path}")
-
-
-def _readable_twice(source: str, copy: Path) -> Path:
-    """The source itself, or a copy of what can be read only once: standard input, a pipe."""
-    path = Path(source)
-    if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        return path
-    from charnn.data.prepare import keep_stream
-
-    with sys.stdin.buffer if source == "-" else path.open("rb") as stream:
-        return keep_stream(stream, copy)
 
 
 def make_corpus(

@@ -14,10 +14,18 @@ import typer
 from charnn.architecture import ModelConfig, count_parameters
 from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, warn
 from charnn.cli.options import Json, Quiet, spread_configs
-from charnn.cli.places import CHECKPOINTS, CORPORA, bundled, corpus_name, find_run, newest_corpus
+from charnn.cli.places import (
+    CHECKPOINTS,
+    CORPORA,
+    Inputs,
+    bundled,
+    corpus_of,
+    find_run,
+    newest_corpus,
+)
 from charnn.cli.tokenize import make_corpus
 from charnn.data.config import SourceConfig
-from charnn.errors import CorpusError, UsageError
+from charnn.errors import CorpusError, CorpusExistsError, UsageError
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
 
@@ -67,9 +75,12 @@ def train(
     if resume:
         if output is not None:
             raise UsageError("--resume goes on in the run's own folder; leave out -o")
+        if model != ModelConfig():
+            raise UsageError("--resume keeps the run's model; leave out its options")
         events = resume_events(corpus, training, stop)
     else:
-        tokenized = find_corpus(corpus)
+        with Inputs() as inputs:
+            tokenized = find_corpus(corpus, inputs)
         folder, name = _run_place(output, tokenized)
         events = train_events(tokenized, model, training, folder, name, stop)
     ended = watch(events)
@@ -116,8 +127,11 @@ class StopSignal:
         say("\nstopping after this step, and saving; once more stops at once")
 
 
-def find_corpus(path: Path | None) -> "TokenizedCorpus":
-    """The corpus that is meant: a tokenized one, a text, the newest, or the bundled one."""
+def find_corpus(path: Path | None, inputs: Inputs, name: str = "") -> "TokenizedCorpus":
+    """The corpus that is meant: a tokenized one, a text, the newest, or the bundled one.
+
+    A text is tokenized into ``corpora/NAME``; the name is the text's own, if none is given.
+    """
     from charnn.data.store import TokenizedCorpus, is_corpus
 
     path = path or newest_corpus()
@@ -128,15 +142,23 @@ def find_corpus(path: Path | None) -> "TokenizedCorpus":
         path = CORPORA / path
     if is_corpus(path):
         return TokenizedCorpus.open(path)
+    path = inputs.path(path)
     if not path.exists():
         raise CorpusError(f"no such corpus or text: {path}", "charnn tokenize makes one of a text")
-    target = CORPORA / corpus_name(path)
-    return make_corpus(SourceConfig((path,)), TokenizerConfig(), target)
+    target = CORPORA / (name or inputs.name(path))
+    try:
+        return make_corpus(SourceConfig((path,)), TokenizerConfig(), target)
+    except CorpusExistsError as error:
+        raise CorpusExistsError(
+            error.message, f"train on it with charnn train {target}, or tokenize with another -o"
+        ) from None
 
 
 def _run_place(output: Path | None, corpus: "TokenizedCorpus") -> tuple[Path, str]:
     if output is None:
         return CHECKPOINTS, corpus.header.name
+    if not output.name:
+        raise UsageError(f"-o {output} is no name for a run")
     return output.parent, output.name
 
 
@@ -176,22 +198,37 @@ def resume_events(
     run: Path | None, training: TrainingConfig, stop: StopSignal
 ) -> "Iterator[Event]":
     """A run that goes on, with what is to be said of it."""
-    from charnn.data.store import TokenizedCorpus
     from charnn.training.loop import resume, resumed_config
 
-    run = find_run(run)
+    run = _whole_run(find_run(run))
     config, corpus = resumed_config(run)
     given = {
         field.name: value
         for field in fields(training)
         if (value := getattr(training, field.name)) != field.default
     }
-    if settings := given.keys() - {"minutes", "steps", "epochs", "save_every"}:
+    free = {"minutes", "steps", "epochs", "save_every", "device", "threads"}
+    if settings := given.keys() - free:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(settings))
         raise UsageError(f"--resume keeps the run's settings; leave out {options}")
     config = replace(config, **given)
     with stop.heard():
-        yield from resume(run, TokenizedCorpus.open(corpus), config, stop=stop)
+        yield from resume(run, corpus_of(corpus), config, stop=stop)
+
+
+def _whole_run(path: Path) -> Path:
+    """The run that a path means: itself, or the one whose last checkpoint it is."""
+    from charnn.checkpoint import MANIFEST
+
+    if not (path / MANIFEST).is_file():
+        return path
+    checkpoint = path.resolve()
+    if (checkpoint.parent / "last").resolve() != checkpoint:
+        raise UsageError(
+            f"--resume goes on from a run's last checkpoint, and {path} is another",
+            f"name the run: {checkpoint.parent}",
+        )
+    return checkpoint.parent
 
 
 def _budget(training: TrainingConfig) -> str:

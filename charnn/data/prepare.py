@@ -16,11 +16,11 @@ from charnn.data.store import (
     dtype_for,
     is_corpus,
 )
-from charnn.errors import CorpusError, InputError, UnknownTokenError
-from charnn.files import cannot_write, staged_folder
+from charnn.errors import CorpusError, CorpusExistsError, InputError, UnknownTokenError
+from charnn.files import cannot_write, printable, staged_folder
 from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.config import TokenizerConfig
-from charnn.text.corpus import Advance, Chunks, Slice, find_files, spool, survey
+from charnn.text.corpus import PACKED, Advance, Chunks, Slice, find_files, spool, survey
 from charnn.text.tokenizers import train_tokenizer
 
 #: The text between two documents, by mode; in mode "file" no text stands between two.
@@ -53,7 +53,8 @@ def tokenize_corpus(
 
     Raises:
         InputError: a source is missing, empty, or no text.
-        CorpusError: ``target`` holds another corpus and ``force`` is not set.
+        CorpusExistsError: ``target`` holds another corpus and ``force`` is not set.
+        CorpusError: ``target`` holds something else.
         OutputError: ``target`` cannot be written.
     """
     names = {
@@ -64,7 +65,7 @@ def tokenize_corpus(
     surveyed = {
         split: survey(
             files,
-            watch("reading", sum(file.stat().st_size for file in files)),
+            watch("reading", _known_size(files)),
             text=config.tokenizer != "byte",
         )
         for split, files in names.items()
@@ -74,7 +75,8 @@ def tokenize_corpus(
     if several or sources.document != "file":
         config = replace(config, end_text=_END_TEXTS[sources.document])
     source = {
-        "files": [str(path) for path in names["train"]],
+        # A copy of standard input lies in a folder that is soon gone.
+        "files": ["-" if path.name == "-" else printable(path) for path in names["train"]],
         "bytes": sum(corpus.size for corpus in surveyed.values()),
         "digests": {split: corpus.digest for split, corpus in surveyed.items()},
     }
@@ -104,10 +106,22 @@ def tokenize_corpus(
             headers[split] = _encode(tokenizer, slice, folder / split, advance)
         tokenizer.save(folder / "tokenizer")
         header = CorpusHeader(
-            target.name, tokenizer.kind, tokenizer.vocabulary_size, source, options, headers
+            printable(Path(target.name)),
+            tokenizer.kind,
+            tokenizer.vocabulary_size,
+            source,
+            options,
+            headers,
         )
         (folder / HEADER).write_text(header.to_json(), encoding="utf-8")
     return TokenizedCorpus.open(target), True
+
+
+def _known_size(files: list[Path]) -> int:
+    """The bytes that will be read; 0 where that is not known, since files are packed."""
+    if any(file.suffix in PACKED for file in files):
+        return 0
+    return sum(file.stat().st_size for file in files)
 
 
 def keep_stream(stream: BinaryIO, copy: Path) -> Path:
@@ -122,9 +136,7 @@ def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> 
     if same_text and corpus.header.options == options:
         return corpus
     what = "with other options" if same_text else "from other text"
-    raise CorpusError(
-        f"{target} exists, made {what}", "--force replaces it, -o chooses another place"
-    )
+    raise CorpusExistsError(f"{target} exists, made {what}")
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ class TokenizedCorpus:
             header = corpus.header
             if not (
                 isinstance(header.name, str)
+                and Path(header.name).name == header.name
                 and isinstance(header.source, dict)
                 and isinstance(header.options, dict)
                 and type(header.vocabulary) is int
@@ -121,8 +122,11 @@ class TokenizedCorpus:
 
     @property
     def digest(self) -> str:
-        """Identifies the corpus: the SHA-256 of its header."""
-        return sha256(self.header.to_json().encode())
+        """Identifies what is in it, wherever it lies and whatever its sources were called."""
+        fields = asdict(self.header)
+        del fields["name"]
+        fields["source"].pop("files", None)
+        return sha256(to_json(fields).encode())
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -16,15 +16,6 @@ Tokens = NDArray[np.integer[Any]]
 Ids = NDArray[np.int64]
 
 
-def shifted_labels(ids_T: Tokens) -> Ids:
-    """The labels of a whole sequence.
-
-    >>> shifted_labels(np.array([0, 1, 2, 3])).tolist()
-    [1, 2, 3, 3]
-    """
-    return np.append(ids_T[1:], ids_T[-1:]).astype(np.int64)
-
-
 @dataclass(frozen=True)
 class Windows:
     """The training stream: ``lanes`` readers, spread evenly over a sequence that is read as a ring.
@@ -35,6 +26,9 @@ class Windows:
     whole number of windows, and every token is read once an epoch. Which batch a step sees
     depends on its number alone.
 
+    >>> inputs, labels = Windows(np.array([0, 1, 2, 3]), lanes=1, length=4)[0]
+    >>> labels.tolist()
+    [[1, 2, 3, 3]]
     >>> windows = Windows(np.arange(8), lanes=2, length=3)
     >>> [batch.tolist() for batch in windows[0]]
     [[[0, 1, 2], [4, 5, 6]], [[1, 2, 3], [5, 6, 7]]]
@@ -47,7 +41,7 @@ class Windows:
     length: int
 
     def __post_init__(self) -> None:
-        if len(self.tokens) <= self.length:
+        if len(self.tokens) < max(self.length, 2):
             raise CorpusError(
                 f"the corpus has {len(self.tokens)} tokens, too few for one window of {self.length}"
                 " and its labels",
@@ -72,9 +66,9 @@ class Windows:
 class EvaluationLanes:
     """A held-out sequence cut into ``lanes`` pieces, to be scored side by side.
 
-    Every true successor is a label exactly once. A lane first reads ``warm_up`` tokens before its
-    piece, which are not scored, so that it begins with a state as if carried (the first lane has
-    nothing to read).
+    Every true successor is a label exactly once. A lane first reads, in a window of its own that is
+    not scored, the ``warm_up`` tokens before its piece, so that it begins with a state as if
+    carried. Before the first lane there is nothing: its state must be made fresh after that.
     """
 
     tokens: Tokens
@@ -88,8 +82,8 @@ class EvaluationLanes:
         starts_B1 = (np.arange(self.lanes) * targets // self.lanes)[:, None]
         ends_B1 = np.append(starts_B1[1:, 0], targets)[:, None]
         longest = int((ends_B1 - starts_B1).max())
-        for begin in range(-self.warm_up, longest, self.length):
-            end = min(begin + self.length, longest)
+        windows = [(n, min(n + self.length, longest)) for n in range(0, longest, self.length)]
+        for begin, end in [(-self.warm_up, 0), *windows] if self.warm_up else windows:
             positions_BT = starts_B1 + np.arange(begin, end)
             scored_BT = (positions_BT >= starts_B1) & (positions_BT < ends_B1)
             positions_BT = positions_BT.clip(0, targets - 1)

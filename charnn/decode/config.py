@@ -69,6 +69,10 @@ class SamplingConfig:
             raise UsageError(f"--min-p must be from 0 to 1, not {self.min_p}")
 
 
+#: The greatest power of a length that a score is divided by.
+_STEEPEST = 10
+
+
 @dataclass(frozen=True)
 class BeamConfig:
     """How beams are searched."""
@@ -98,6 +102,11 @@ class BeamConfig:
     def __post_init__(self) -> None:
         if self.beams < 0:
             raise UsageError(f"--beam must be at least 1, not {self.beams}")
+        if not abs(self.length_penalty) <= _STEEPEST:
+            raise UsageError(
+                f"--length-penalty must be from {-_STEEPEST} to {_STEEPEST},"
+                f" not {self.length_penalty}"
+            )
         if self.nbest < 1:
             raise UsageError(f"--nbest must be at least 1, not {self.nbest}")
         if self.nbest > max(self.beams, 1):
@@ -118,6 +127,8 @@ def check_together(config: GenerationConfig, sampling: SamplingConfig, beam: Bea
     if (beam.beams or config.greedy) and sampling != SamplingConfig():
         how = "--beam" if beam.beams else "--greedy"
         raise UsageError(f"{how} draws nothing, so temperature, top-k, top-p and min-p do nothing")
+    if not beam.beams and beam != BeamConfig():
+        raise UsageError("--nbest, --length-penalty and --early-stopping need --beam")
     if beam.beams and config.samples > 1:
         raise UsageError("--beam and --samples exclude each other", "--nbest writes several texts")
     if config.greedy and config.samples > 1:

@@ -69,7 +69,12 @@ def make_filter(config: SamplingConfig) -> Callable[[Floats], NDArray[np.float64
         filters.append(lambda log_probs_BV: min_p(log_probs_BV, config.min_p))
 
     def apply(logits_BV: Floats) -> NDArray[np.float64]:
-        log_probs_BV = log_softmax(logits_BV / config.temperature)
+        # The likeliest becomes 0, so that no temperature makes it overflow.
+        scores_BV = logits_BV.astype(np.float64)
+        scores_BV -= scores_BV.max(axis=-1, keepdims=True)
+        with np.errstate(over="ignore"):
+            scores_BV /= config.temperature
+        log_probs_BV = log_softmax(scores_BV)
         for filter in filters:
             log_probs_BV = filter(log_probs_BV)
         return log_probs_BV

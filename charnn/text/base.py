@@ -63,7 +63,7 @@ class Tokenizer(abc.ABC):
     prompt_policy: UnknownPolicy | None = None
     """What becomes of unknown text in a prompt: "error" is no answer there."""
     exact: bool = True
-    """Whether known text returns byte for byte."""
+    """Whether all known text returns byte for byte."""
     loses: str = ""
     """What it cannot keep, in words; empty if it keeps all text."""
 
@@ -115,10 +115,16 @@ class Tokenizer(abc.ABC):
 
     @cached_property
     def start_id(self) -> int:
-        """What stands before a text that begins: the end token, a line end, or else id 0."""
+        """What stands before a text that begins: the end token, a line end, or a common token."""
         if self.end_id is not None:
             return self.end_id
-        return self.token_bytes.index(b"\n") if b"\n" in self.token_bytes else 0
+        line_end = self.encode("\n", unknown="skip")
+        return line_end[0] if line_end else self._common_id
+
+    @property
+    def _common_id(self) -> int:
+        """A token that training has surely seen, where the text has no line ends."""
+        return 0
 
     def encode(
         self,
@@ -148,9 +154,8 @@ class Tokenizer(abc.ABC):
         folder.mkdir(parents=True, exist_ok=True)
         fields = {"kind": self.kind, **self.fields()}
         (folder / "tokenizer.json").write_text(to_json(fields), encoding="utf-8")
-        counts = [""] * self.vocabulary_size
-        if "counts" in fields:
-            counts[-len(fields["counts"]) :] = map(str, fields["counts"])
+        known = [str(count) for count in fields.get("counts", ())]
+        counts = [""] * (self.vocabulary_size - len(known)) + known
         with (folder / "vocabulary.tsv").open("w", encoding="utf-8") as file:
             file.write("id\tcount\ttoken\n")
             for id, (count, token) in enumerate(zip(counts, self.token_bytes, strict=True)):

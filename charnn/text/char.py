@@ -59,7 +59,7 @@ class CharTokenizer(Tokenizer):
             min_count=config.min_count or 1,
             max_size=config.vocabulary_size,
             end_text=config.end_text,
-            unknown=config.unknown or "byte",
+            unknown=config.unknown,
         )
         return cls(vocabulary, lowercase=config.lowercase)
 
@@ -106,6 +106,10 @@ class CharTokenizer(Tokenizer):
         if policy == "replace" and self.unknown_id is not None:
             return np.where(ids < 0, self.unknown_id, ids)
         return np.delete(ids, where)
+
+    @property
+    def _common_id(self) -> int:
+        return min(self.vocabulary.first_id, len(self.vocabulary) - 1)
 
     def fields(self) -> dict[str, Any]:
         return {"lowercase": self.lowercase, **self.vocabulary.to_fields()}

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import lzma
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import IO, BinaryIO, cast
 
 from charnn.errors import InputError
 from charnn.text.base import CHUNK_BYTES, decode_utf8
+
+#: How the names of files end that are unpacked when they are read.
+PACKED = (".gz", ".bz2", ".xz")
 
 #: The bytes of one file.
 Chunks = Iterator[bytes]
@@ -63,7 +67,7 @@ def read_file(path: Path, advance: Advance | None = None) -> Chunks:
                 if advance:
                     advance(len(chunk))
                 yield chunk
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or "it is damaged"
         raise InputError(f"cannot read {path}: {reason}") from error
 

@@ -38,6 +38,8 @@ class Vocabulary:
     """What becomes of a token that is not kept."""
     cut: int = 0
     """How many occurrences in the corpus fell to the cutoff."""
+    fallback: bool = False
+    """Whether the symbols of ``unknown`` are there even if nothing was cut."""
 
     @staticmethod
     def build(
@@ -47,7 +49,7 @@ class Vocabulary:
         max_size: int | None = None,
         padding: bool = False,
         end_text: str | None = None,
-        unknown: UnknownPolicy = "byte",
+        unknown: UnknownPolicy | None = None,
     ) -> "Vocabulary":
         """Keep the tokens that were seen at least ``min_count`` times.
 
@@ -57,10 +59,11 @@ class Vocabulary:
             max_size: the size that the whole vocabulary, specials included, is cut to.
             padding: whether id 0 is padding.
             end_text: the text of the end token, None for no such token.
-            unknown: what becomes of what is cut; its symbols are there only if something is.
+            unknown: what becomes of what is cut. By default it is spelled in bytes, whose symbols
+                are there only if something is cut; those of a policy that is asked for always are.
 
         Raises:
-            UsageError: ``max_size`` leaves no room for a token.
+            UsageError: ``max_size`` leaves no room for a token, or there is no symbol at all.
         """
         kept = [token for token, count in counts.items() if count >= min_count]
         kept.sort(key=lambda token: (-counts[token], token))
@@ -68,9 +71,19 @@ class Vocabulary:
         def vocabulary_of(tokens: list[str]) -> Vocabulary:
             cut = sum(counts.values()) - sum(counts[token] for token in tokens)
             token_counts = tuple(counts[token] for token in tokens)
-            return Vocabulary(tuple(tokens), token_counts, padding, end_text, unknown, cut)
+            return Vocabulary(
+                tuple(tokens),
+                token_counts,
+                padding,
+                end_text,
+                unknown or "byte",
+                cut,
+                unknown is not None,
+            )
 
         whole = vocabulary_of(kept)
+        if len(whole) <= padding:
+            raise UsageError("nothing is left of the vocabulary", "lower --min-count")
         if max_size is None or len(whole) <= max_size:
             return whole
         specials = len(vocabulary_of([]))
@@ -91,14 +104,18 @@ class Vocabulary:
         return int(self.padding) + int(self.end_text is not None)
 
     @property
+    def _falls_back(self) -> bool:
+        return self.cut > 0 or self.fallback
+
+    @property
     def unknown_id(self) -> int | None:
         """The id of the unknown token, where one is needed."""
-        return self._specials if self.cut and self.unknown == "replace" else None
+        return self._specials if self._falls_back and self.unknown == "replace" else None
 
     @property
     def first_byte_id(self) -> int | None:
         """The id of byte symbol 0, where byte symbols are needed; the other 255 follow."""
-        return self._specials if self.cut and self.unknown == "byte" else None
+        return self._specials if self._falls_back and self.unknown == "byte" else None
 
     @property
     def first_id(self) -> int:
@@ -133,6 +150,7 @@ class Vocabulary:
             "end_text": self.end_text,
             "unknown": self.unknown,
             "cut": self.cut,
+            "fallback": self.fallback,
             "tokens": list(self.tokens),
             "counts": list(self.counts),
         }
@@ -164,4 +182,5 @@ class Vocabulary:
             end_text,
             fields["unknown"],
             fields["cut"],
+            bool(fields["fallback"]),
         )

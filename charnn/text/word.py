@@ -85,7 +85,7 @@ class WordTokenizer(Tokenizer):
         self.prompt_policy = "skip" if vocabulary.unknown == "error" else vocabulary.unknown
         self.lowercase = lowercase
         self.words = words
-        self.exact = not lowercase
+        self.exact = not lowercase and words == "text"
         self.loses = "upper case" if lowercase else ""
         self.token_bytes = vocabulary.token_bytes()
         if words == "whitespace":
@@ -114,7 +114,7 @@ class WordTokenizer(Tokenizer):
             max_size=config.vocabulary_size,
             padding=True,
             end_text=config.end_text,
-            unknown=config.unknown or "byte",
+            unknown=config.unknown,
         )
         return cls(vocabulary, lowercase=config.lowercase, words=config.words)
 
@@ -158,6 +158,10 @@ class WordTokenizer(Tokenizer):
         if policy == "replace" and self.unknown_id is not None:
             return [self.unknown_id]
         return []
+
+    @property
+    def _common_id(self) -> int:
+        return min(self.vocabulary.first_id, len(self.vocabulary) - 1)
 
     def fields(self) -> dict[str, Any]:
         return {"lowercase": self.lowercase, "words": self.words, **self.vocabulary.to_fields()}

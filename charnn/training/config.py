@@ -9,6 +9,10 @@ from charnn.errors import UsageError
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
+#: More minutes, steps or epochs than anyone has.
+_MOST = 1_000_000_000
+
+
 def _option(default: Any, help: str, *flags: str, group: str = "Training") -> Any:
     return field(default=default, metadata={"help": help, "flags": flags, "group": group})
 
@@ -62,7 +66,11 @@ class TrainingConfig:
         0.02,
         "Share of lanes that begin a window afresh, so that the model also learns to begin.",
     )
-    lr: float = _option(1.2e-2, "Peak learning rate; it warms up, then falls to zero.")
+    lr: float | None = _option(
+        None,
+        "Peak learning rate; it warms up, then falls to zero. By default 0.012 for 65 symbols, "
+        "less for more.",
+    )
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
@@ -88,8 +96,10 @@ class TrainingConfig:
         if len(budgets) > 1:
             raise UsageError(f"{' and '.join(budgets)} exclude each other", "give one budget")
         for name, value in budgets.items():
-            if not 0 < value < float("inf"):
-                raise UsageError(f"{name} must be above 0, not {value}")
+            if not 0 < value <= _MOST:
+                raise UsageError(f"{name} must be above 0 and at most {_MOST:,}, not {value}")
+        if self.seed >= 1 << 63:
+            raise UsageError(f"--seed must be below 2^63, not {self.seed}")
         for name, least in (("batch", 1), ("bptt", 1), ("warm_up", 0), ("threads", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
@@ -99,7 +109,7 @@ class TrainingConfig:
         if not 0 <= self.reset <= 1:
             raise UsageError(f"--reset must be from 0 to 1, not {self.reset}")
         for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
-            if not 0 <= getattr(self, name) < float("inf"):
+            if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} must not be negative, but is {getattr(self, name)}")
         if self.save_every is not None:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from charnn.checkpoint import (
     Checkpoint,
     CheckpointConfig,
     link,
+    linked,
     read_checkpoint,
     read_training,
     remove_old,
@@ -28,7 +29,7 @@ from charnn.decode.config import SamplingConfig
 from charnn.decode.loop import generate, sampler
 from charnn.engine import Engine
 from charnn.errors import CheckpointError, CorpusError, TrainingError, UsageError
-from charnn.files import cannot_write
+from charnn.files import cannot_write, printable
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import State, detach
 from charnn.step import pad
@@ -38,10 +39,17 @@ from charnn.training.events import Ended, Event, Saved, Started, Stepped
 from charnn.training.loss import loss
 from charnn.training.process import keep_freed_memory, use_threads
 from charnn.training.resume import Progress, dropout_seed, pack, unpack
-from charnn.training.schedule import affordable_steps, interval, is_timed, learning_rate
+from charnn.training.schedule import (
+    affordable_steps,
+    default_rate,
+    interval,
+    is_timed,
+    learning_rate,
+)
 
 _SAVE_MINUTES = 5.0
 _EVALUATION_LANES, _EVALUATION_LENGTH, _EVALUATION_WARM_UP = 64, 256, 128
+_EVALUATION_LOGITS = 1 << 24
 _SAMPLE_TOKENS = 80
 
 
@@ -84,21 +92,27 @@ def validate(model: LanguageModel, tokens: Any, device: torch.device) -> float |
     """Nats per token over all true successors of a held-out text, None if it is too short.
 
     The text is read in lanes side by side; each begins with a state that has read the tokens
-    before it. ``charnn.score.evaluate`` reads it in one piece.
+    before it. ``charnn.score.evaluate`` reads it in one piece, so it may differ a little.
     """
     if len(tokens) < 2:
         return None
-    lanes = max(1, min(_EVALUATION_LANES, len(tokens) // _EVALUATION_LENGTH))
+    # The logits of a window must not take more memory than a training step does.
+    positions = max(_EVALUATION_LOGITS // model.vocabulary, _EVALUATION_LANES)
+    length = min(_EVALUATION_LENGTH, max(positions // _EVALUATION_LANES, 32))
+    lanes = min(_EVALUATION_LANES, positions // length, len(tokens) // _EVALUATION_LENGTH)
+    lanes = max(lanes, 1)
     warm_up = _EVALUATION_WARM_UP if lanes > 1 else 0
     state = model.initial_state(lanes)
     nats, count = 0.0, 0
     model.eval()
     with torch.inference_mode():
-        for arrays in EvaluationLanes(tokens, lanes, _EVALUATION_LENGTH, warm_up):
+        for arrays in EvaluationLanes(tokens, lanes, length, warm_up):
             inputs, labels, scored = (torch.from_numpy(array).to(device) for array in arrays)
             window_nats, window_count, state = loss(model, (inputs, labels, scored), state)
             nats += float(window_nats)
             count += window_count
+            if not window_count:  # warmed up: but before the first lane there is nothing
+                state = tuple(torch.cat((0 * array[:1], array[1:])) for array in state)
     model.train()
     return nats / count
 
@@ -111,7 +125,9 @@ class _Trainer:
     ) -> None:
         self.device = _device(config.device)
         # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
-        config = replace(config, precision=choose_precision(config.precision, self.device))
+        self.peak = default_rate(corpus.header.vocabulary) if config.lr is None else config.lr
+        precision = choose_precision(config.precision, self.device)
+        config = replace(config, precision=precision, lr=self.peak)
         self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
         use_threads(config.threads)
         keep_freed_memory()
@@ -124,15 +140,13 @@ class _Trainer:
         self.model = LanguageModel(model, corpus.header.vocabulary, config.dropout).to(self.device)
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True
+            self.parameters, lr=self.peak, weight_decay=config.weight_decay, fused=True
         )
         self.state: State = self.model.initial_state(self.lanes)
         self.step = 0
         self.steps: int | None = None
         self.seconds = 0.0
         self.best_nats: float | None = None
-        self.budget_began = 0.0
-        """The time trained when the budget in minutes began."""
 
     @property
     def tokens_per_step(self) -> int:
@@ -154,8 +168,10 @@ class _Trainer:
     def plan(self) -> None:
         """Take the config's budget, which counts from here; without one, what was planned stays."""
         if self.config.minutes is not None:
-            self.steps = None
-            self.budget_began = self.seconds
+            # A run that goes on was timed already; a new one still has to be.
+            rate = self.step / self.seconds if self.step else None
+            more = rate and max(1, int(60 * self.config.minutes * rate))
+            self.steps = self.step + more if more else None
         elif self.config.steps is not None:
             self.steps = self.step + self.config.steps
         elif self.config.epochs is not None:
@@ -165,7 +181,7 @@ class _Trainer:
         """Forward, backward, clip, update."""
         began = time.perf_counter()
         config = self.config
-        rate = learning_rate(self.step, self.steps, config.lr, config.warm_up)
+        rate = learning_rate(self.step, self.steps, self.peak, config.warm_up)
         torch.manual_seed(dropout_seed(config.seed, self.step))
         inputs_BT, labels_BT = (
             torch.from_numpy(array).to(self.device) for array in self.windows[self.step]
@@ -204,6 +220,11 @@ class _Trainer:
         began = time.perf_counter()
         with self.autocast():
             nats = validate(self.model, self.held_out, self.device)
+        if nats is not None and not math.isfinite(nats):
+            raise TrainingError(
+                f"the validation loss is no number at step {self.step}",
+                "a lower --lr helps; what was saved before is kept",
+            )
         best = nats is None or self.best_nats is None or nats < self.best_nats
         if best:
             self.best_nats = nats
@@ -220,14 +241,14 @@ class _Trainer:
             validation_nats=nats,
             corpus={
                 "name": header.name,
-                "path": str(self.corpus.path),
+                "path": printable(self.corpus.path),
                 "digest": self.corpus.digest,
             },
             training=asdict(self.config),
         )
         weights = export_weights(self.model)
         progress = Progress(self.step, self.steps, self.seconds, self.best_nats)
-        old_last = (self.run / "last").resolve() if (self.run / "last").is_symlink() else None
+        before = linked(self.run)
         folder = write_checkpoint(
             self.run,
             config,
@@ -238,8 +259,8 @@ class _Trainer:
         link(self.run, "last", folder)
         if best:
             link(self.run, "best", folder)
-        # A reader may just have followed the link to the one before: it lives until the next save.
-        remove_old(self.run, keep={folder} | ({old_last} if old_last else set()))
+        # A reader may just have followed a link to one of before: they live until the next save.
+        remove_old(self.run, keep=before)
         engine = Engine(
             self.model_config, weights, start_id=tokenizer.start_id, end_id=tokenizer.end_id
         )
@@ -357,8 +378,8 @@ def resume(
     yield from _run(trainer, stop)
 
 
-def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
-    """The settings of a run, without the budget that is used up, and the path of its corpus.
+def resumed_config(run: Path) -> tuple[TrainingConfig, Mapping[str, Any]]:
+    """The settings of a run, without the budget that is used up, and what it knows of its corpus.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
@@ -367,7 +388,7 @@ def resumed_config(run: Path) -> tuple[TrainingConfig, Path]:
     try:
         fields = dict(checkpoint.config.training)
         config = TrainingConfig(**{**fields, "minutes": None, "steps": None, "epochs": None})
-        return config, Path(checkpoint.config.corpus["path"])
+        return config, checkpoint.config.corpus
     except (TypeError, KeyError, UsageError) as error:
         raise CheckpointError(f"{run} is damaged: its settings: {error}") from None
 
@@ -395,7 +416,7 @@ def _run(trainer: _Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
             yield stepped
             if trainer.steps is None:
                 step_seconds.append(trainer.seconds - before)
-                spent = trainer.seconds - trainer.budget_began
+                spent = trainer.seconds
                 if is_timed(trainer.step - first, spent, budget):
                     trainer.steps = trainer.step + affordable_steps(
                         step_seconds,
@@ -437,7 +458,14 @@ def _is_due(trainer: _Trainer, every: Interval, saved_at: float) -> bool:
 
 def _toml(corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig) -> str:
     """The run's settings. Strings and numbers are written alike in JSON and TOML."""
-    lines = ["# charnn train, with these settings", f"corpus = {json.dumps(str(corpus.path))}"]
+    lines = [
+        "# charnn train, with these settings",
+        f"corpus = {json.dumps(printable(corpus.path), ensure_ascii=False)}",
+    ]
     for settings in (asdict(model), asdict(config)):
-        lines += [f"{k} = {json.dumps(v)}" for k, v in settings.items() if v is not None]
+        lines += [
+            f"{k} = {json.dumps(v, ensure_ascii=False)}"
+            for k, v in settings.items()
+            if v is not None
+        ]
     return "\n".join(lines) + "\n"
