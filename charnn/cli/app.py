@@ -77,6 +77,7 @@ def run() -> int:
         if _State.debug:
             raise
         message = str(error) if isinstance(error, CharnnError) else error.format_message()
+        message = message.replace("Value error, ", "")
         if message:  # without a command, help was all there is to say
             fail(message)
         return error.exit_code

@@ -21,9 +21,11 @@ def evaluate(
         typer.Argument(help="Runs or checkpoints.", show_default="the newest run"),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test"],
-        typer.Option(help="The part of the model's own corpus to evaluate on."),
-    ] = "validation",
+        Literal["train", "validation", "test"] | None,
+        typer.Option(
+            help="The part of the model's own corpus to evaluate on.", show_default="validation"
+        ),
+    ] = None,
     text: Annotated[
         Path | None,
         typer.Option(help="Evaluate on this file instead; - is stdin.", show_default=False),
@@ -48,11 +50,13 @@ def evaluate(
     be_quiet(quiet)
     if text is not None and str(text) == "-" and len(checkpoints or ()) > 1:
         raise UsageError("standard input can be read for one checkpoint only")
+    if text is not None and split is not None:
+        raise UsageError("--text and --split exclude each other")
     payload = Payload()
     for path in checkpoints or [find_run(None)]:
         model = open_model(find_run(path))
-        name = split if text is None else str(text)
-        result = _evaluate(model, split, text)
+        name = (split or "validation") if text is None else str(text)
+        result = _evaluate(model, name, text)
         record = _record(model, name, result)
         if json:
             payload.json(record)
@@ -70,7 +74,7 @@ def _evaluate(model: "Model", split: str, text: Path | None) -> "Evaluation":
     unknown, exact = 0, tokenizer.exact
     if text is None:
         try:
-            corpus = corpus_of(model.checkpoint.config.corpus)
+            corpus = corpus_of(model.checkpoint.config.corpus, model.checkpoint.path.parent)
         except CorpusError as error:
             raise CorpusError(error.message, "evaluate on a file: --text FILE") from None
         ids_T: Any = corpus.tokens(split)
@@ -107,8 +111,8 @@ def _record(model: "Model", split: str, result: "Evaluation") -> dict[str, objec
         "checkpoint": str(model.checkpoint.path),
         "split": split,
         "tokens": result.tokens,
-        "characters": result.characters,
-        "bytes": result.bytes,
+        "characters": result.characters if result.comparable else None,
+        "bytes": result.bytes if result.comparable else None,
         "unknown": result.unknown,
         "nats_per_token": result.nats_per_token,
         "perplexity": result.perplexity,

@@ -62,18 +62,20 @@ def newest_corpus() -> Path | None:
     return max(headers, key=lambda path: path.stat().st_mtime_ns).parent if headers else None
 
 
-def corpus_of(known: Mapping[str, Any]) -> "TokenizedCorpus":
+def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":
     """The corpus that a model was trained on, found again and checked.
 
     Args:
         known: what the checkpoint knows of it.
+        run: the run's folder: where it lies, ``corpora/`` may lie as well.
 
     Raises:
         CorpusError: it is not where it was, nor in ``corpora/``, or not the same any more.
     """
     from charnn.data.store import TokenizedCorpus, is_corpus
 
-    places = [Path(str(known.get("path"))), CORPORA / str(known.get("name"))]
+    path = Path(str(known.get("path")))
+    places = [path, CORPORA / str(known.get("name")), run.resolve().parent.parent / path]
     for place in places:
         if is_corpus(place):
             corpus = TokenizedCorpus.open(place)

@@ -213,7 +213,7 @@ def resume_events(
         raise UsageError(f"--resume keeps the run's settings; leave out {options}")
     config = replace(config, **given)
     with stop.heard():
-        yield from resume(run, corpus_of(corpus), config, stop=stop)
+        yield from resume(run, corpus_of(corpus, run), config, stop=stop)
 
 
 def _whole_run(path: Path) -> Path:

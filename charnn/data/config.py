@@ -24,5 +24,7 @@ class SourceConfig:
     """What makes a document: a file, a line, or what stands between blank lines."""
 
     def __post_init__(self) -> None:
+        if self.validation and self.validation_share != SourceConfig.validation_share:
+            raise UsageError("--validation and --validation-share exclude each other")
         if not 0 <= self.validation_share < 1:
             raise UsageError("the share for validation must be at least 0 and below 1")

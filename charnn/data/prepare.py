@@ -17,7 +17,7 @@ from charnn.data.store import (
     is_corpus,
 )
 from charnn.errors import CorpusError, CorpusExistsError, InputError, UnknownTokenError
-from charnn.files import cannot_write, printable, staged_folder
+from charnn.files import cannot_write, printable, sha256_of_file, staged_folder
 from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import PACKED, Advance, Chunks, Slice, find_files, spool, survey
@@ -212,7 +212,8 @@ def _encode(tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance) ->
                 size += int(bytes_of_id[end_id])
                 characters += _characters(tokenizer.token_bytes[end_id])
     exact = tokenizer.exact and not tally.count and decoded == size
-    return SplitHeader(tokens, size, characters, documents, tally.count, exact)
+    digest = sha256_of_file(stem.with_suffix(".ids"))
+    return SplitHeader(tokens, size, characters, documents, tally.count, exact, digest)
 
 
 def _characters(data: bytes) -> int:

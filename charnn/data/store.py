@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.errors import CorpusError
-from charnn.files import sha256, to_json
+from charnn.files import sha256, sha256_of_file, to_json
 from charnn.text.base import Tokenizer
 from charnn.text.tokenizers import load_tokenizer
 
@@ -46,6 +46,8 @@ class SplitHeader:
     """Tokens that the vocabulary lacks and that were lost."""
     exact: bool
     """Whether the ids decode to the source text, byte for byte in length."""
+    sha256: str
+    """Of the ids on disk."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ class TokenizedCorpus:
         return tokenizer
 
     def tokens(self, split: str) -> NDArray[np.unsignedinteger[Any]]:
-        """The ids of a split, mapped into memory, not read.
+        """The ids of a split, checked against their hash and mapped into memory.
 
         Raises:
-            CorpusError: the corpus has no such split.
+            CorpusError: the corpus has no such split, or it is damaged.
         """
         if split not in self.header.splits:
             raise CorpusError(
@@ -148,9 +150,10 @@ class TokenizedCorpus:
             )
         if not self.header.splits[split].tokens:
             return np.zeros(0, dtype=dtype_for(self.header.vocabulary))
-        return np.memmap(
-            self.path / f"{split}.ids", dtype=dtype_for(self.header.vocabulary), mode="r"
-        )
+        path = self.path / f"{split}.ids"
+        if sha256_of_file(path) != self.header.splits[split].sha256:
+            raise CorpusError(f"{self.path} is damaged: {path.name} was altered", "tokenize again")
+        return np.memmap(path, dtype=dtype_for(self.header.vocabulary), mode="r")
 
 
 def is_corpus(path: Path) -> bool:

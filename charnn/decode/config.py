@@ -111,8 +111,8 @@ class BeamConfig:
             raise UsageError(f"--nbest must be at least 1, not {self.nbest}")
         if self.nbest > max(self.beams, 1):
             raise UsageError(
-                f"--nbest {self.nbest} wants more than --beam {self.beams} finds",
-                f"add --beam {self.nbest}",
+                f"--nbest {self.nbest} wants more texts than beams",
+                f"search with --beam {self.nbest}",
             )
 
 

@@ -26,7 +26,10 @@ class TokenizerConfig:
     )
     unknown: UnknownPolicy | None = field(
         default=None,
-        metadata={"help": "What becomes of what is cut: byte spells it in bytes, the default."},
+        metadata={
+            "help": "What becomes of what the vocabulary lacks; byte spells it in bytes. By default, byte "
+            "if anything was cut."
+        },
     )
     lowercase: bool = field(default=False, metadata={"help": "Read everything in lower case."})
     words: Literal["text", "whitespace"] = field(

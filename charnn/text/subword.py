@@ -42,6 +42,7 @@ _DEFAULT_SIZE = 2000
 
 #: The share of all characters that get pieces of their own; the rest is spelled in bytes.
 _COVERAGE = 0.9995
+_LEAST_COVERAGE = 0.98
 
 #: The unknown piece, the line end, and 256 bytes.
 _FIXED_PIECES = 258
@@ -193,12 +194,19 @@ class SubwordTokenizer(Tokenizer):
 
 def _size_and_coverage(characters: Counter[str], asked: int | None) -> tuple[int, float]:
     """The vocabulary's size, and the share of characters that fits into half of it."""
-    counts = sorted(characters.values(), reverse=True)
-    total = max(sum(counts), 1)
-    covered = list(itertools.accumulate(counts))
-    needed = next((n for n, seen in enumerate(covered, 1) if seen >= _COVERAGE * total), 0)
-    size = asked or max(_DEFAULT_SIZE, 2 * needed)
-    room = max((size - _FIXED_PIECES) // 2, 1)
-    if needed <= room:
-        return size, _COVERAGE
-    return size, covered[room - 1] / total
+    covered = list(itertools.accumulate(sorted(characters.values(), reverse=True)))
+    total = covered[-1] if covered else 1
+
+    def needed(share: float) -> int:
+        return next((n for n, seen in enumerate(covered, 1) if seen >= share * total), 0)
+
+    most, least = needed(_COVERAGE), needed(_LEAST_COVERAGE)
+    size = asked or max(_DEFAULT_SIZE, 2 * most)
+    room = size - _FIXED_PIECES
+    if least >= room:
+        raise UsageError(
+            f"{size} subwords are too few for the {len(covered)} characters of this corpus",
+            f"--vocab-size must be at least {least + _FIXED_PIECES + 1}",
+        )
+    kept = min(most, max(room // 2, least))
+    return size, min(_COVERAGE, covered[kept - 1] / total) if kept else _COVERAGE

@@ -106,6 +106,8 @@ class TrainingConfig:
                 raise UsageError(f"--{option} must be at least {least}, not {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.lr == 0:
+            raise UsageError("--lr must be above 0")
         if not 0 <= self.reset <= 1:
             raise UsageError(f"--reset must be from 0 to 1, not {self.reset}")
         for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
