@@ -227,6 +227,17 @@ def test_words_by_white_space_are_not_the_text(tmp_path):
     assert not corpus.header.splits["train"].exact
 
 
+def test_ids_that_were_altered_are_found(tmp_path):
+    corpus = make_corpus(tmp_path)
+    path = corpus.path / "train.ids"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert len(TokenizedCorpus.open(corpus.path).tokens("validation")) > 0
+    with pytest.raises(CorpusError, match=r"train\.ids was altered"):
+        TokenizedCorpus.open(corpus.path).tokens("train")
+
+
 def test_ids_take_two_bytes_while_they_can(corpus):
     assert dtype_for(1 << 16).itemsize == 2
     assert dtype_for((1 << 16) + 1).itemsize == 4

@@ -252,3 +252,13 @@ def test_an_unknown_policy_that_is_asked_for_has_its_symbols():
     assert one.decode(one.encode("hi ☃")) == "hi ☃".encode()
     assert tokenizer("char", "hello", unknown="replace").unknown_id == 0
     assert tokenizer("char", "hello").vocabulary_size == 4
+
+
+def test_small_subword_vocabularies_work_or_say_how_large_they_must_be():
+    text = "".join(chr(0x4E00 + n) * (1 + n % 7) for n in range(600)) * 3
+    with pytest.raises(UsageError, match="--vocab-size must be at least") as refused:
+        tokenizer("subword", text, vocabulary_size=300)
+    least = int(re.search(r"at least (\d+)", str(refused.value))[1])
+    one = tokenizer("subword", text, vocabulary_size=least)
+    assert one.vocabulary_size <= least
+    assert one.decode(one.encode(text + "龥")).decode() == text + "龥"

@@ -27,8 +27,8 @@ class TokenizerConfig:
     unknown: UnknownPolicy | None = field(
         default=None,
         metadata={
-            "help": "What becomes of what the vocabulary lacks; byte spells it in bytes. By default, byte "
-            "if anything was cut."
+            "help": "What becomes of what the vocabulary lacks; byte spells it in bytes. "
+            "By default byte, if anything was cut."
         },
     )
     lowercase: bool = field(default=False, metadata={"help": "Read everything in lower case."})
