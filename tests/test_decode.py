@@ -203,6 +203,18 @@ def test_finished_beams_never_starve_the_live():
     assert {one.finished for one in found} == {"end"}
 
 
+def test_live_beams_go_on_when_all_the_best_candidates_end():
+    """Both beams would rather end; with a penalty that rewards length, going on scores better."""
+    never = -50.0
+    start, go_on = [never, 0.0, 0.0, never], np.log(0.4)
+    logits = [start, [never, go_on, never, np.log(0.6)], [never, never, go_on, np.log(0.6)], start]
+    model = MarkovModel(logits, end_id=3)
+    config = BeamConfig(beams=2, nbest=2, length_penalty=2.0)
+    found = beam_search(model, *prefilled(model), 4, config)
+    assert found[0].ids == (1, 1, 1, 3)
+    assert found[0].score > score(model, (1, 3), 2.0)
+
+
 def test_stop_texts_finish_a_beam():
     model = engine(3)
     config = BeamConfig(beams=3, nbest=3)

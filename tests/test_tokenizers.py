@@ -158,6 +158,15 @@ def test_a_word_carries_the_space_before_it():
     assert "\r\n" in words
 
 
+def test_a_word_that_a_cut_runs_through_stays_whole():
+    def joined(pieces):
+        return [word for part in words_of(pieces) for word in part or ()]
+
+    text = "we don't know"
+    for place in range(len(text)):
+        assert joined([text[:place], text[place:]]) == ["we", " don't", " know"]
+
+
 def test_whitespace_words_are_wikitext_tokens():
     line = " \n = Robert <unk> = \n \n @-@ 3 . 5 <unk> \n"
     one = tokenizer("word", line, words="whitespace")

@@ -134,6 +134,26 @@ def test_training_learns_and_tells_what_happens(corpus, tmp_path):
     assert events[-1].best_nats == best.validation_nats
 
 
+@pytest.mark.parametrize("reset", [0.0, 1.0])
+def test_the_state_is_carried_and_cut_from_the_graph(corpus, tmp_path, monkeypatch, reset):
+    given, returned = [], []
+
+    def spy(model, batch, state):
+        nats, count, new_state = loss(model, batch, state)
+        if batch[2] is None:
+            given.append(state)
+            returned.append(new_state)
+        return nats, count, new_state
+
+    monkeypatch.setattr("charnn.training.loop.loss", spy)
+    run_events(corpus, tmp_path, steps=4, reset=reset, precision="float32")
+    assert not any(array.any() for array in given[0])
+    for before, after in zip(returned, given[1:], strict=False):
+        for old, new in zip(before, after, strict=True):
+            assert not new.requires_grad
+            assert torch.equal(new, (1 - reset) * old.detach())
+
+
 def test_validation_agrees_with_evaluation(corpus, tmp_path):
     """In lanes, as training measures, or in one piece: the same to a percent on a short text."""
     run_events(corpus, tmp_path, steps=60, precision="float32")

@@ -43,8 +43,9 @@ class ByteTokenizer(Tokenizer):
         for chunk in chunks:
             data = held + chunk
             if end:
-                # A chunk may end inside the end text: keep back what could be its beginning.
-                kept = max((n for n in range(len(end)) if data.endswith(end[:n])), default=0)
+                # A chunk may end inside an end text: keep back what could be its beginning.
+                rest = data.rpartition(end)[2]
+                kept = max(n for n in range(len(end)) if rest.endswith(end[:n]))
                 held, data = data[len(data) - kept :], data[: len(data) - kept]
             yield self._ids(data, end)
         yield self._ids(held, end)
