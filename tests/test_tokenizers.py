@@ -1,3 +1,4 @@
+import itertools
 import re
 from collections import Counter
 
@@ -271,3 +272,16 @@ def test_small_subword_vocabularies_work_or_say_how_large_they_must_be():
     one = tokenizer("subword", text, vocabulary_size=least)
     assert one.vocabulary_size <= least
     assert one.decode(one.encode(text + "龥")).decode() == text + "龥"
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "word"])
+def test_ends_of_documents_are_found_from_the_left_wherever_a_stream_is_cut(kind):
+    """All texts of up to six letters and line ends, cut at all pairs of places."""
+    one = tokenizer(kind, "a a a a", end_text="\n\n")
+    for length in range(7):
+        for letters in itertools.product(b"a\n", repeat=length):
+            data = bytes(letters)
+            whole = one.encode(data)
+            for i, j in itertools.combinations_with_replacement(range(length + 1), 2):
+                pieces = [data[:i], data[i:j], data[j:]]
+                assert [id for ids in one.encode_stream(pieces) for id in ids.tolist()] == whole

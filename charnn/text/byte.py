@@ -44,7 +44,7 @@ class ByteTokenizer(Tokenizer):
             data = held + chunk
             if end:
                 # A chunk may end inside an end text: keep back what could be its beginning.
-                rest = data.rpartition(end)[2]
+                rest = data.split(end)[-1]
                 kept = max(n for n in range(len(end)) if rest.endswith(end[:n]))
                 held, data = data[len(data) - kept :], data[: len(data) - kept]
             yield self._ids(data, end)
