@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from charnn.architecture import ModelConfig, expected_shapes
 from charnn.data.config import SourceConfig
@@ -17,6 +18,15 @@ from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
 from charnn.training.events import Ended
 from charnn.training.loop import train
+
+# A busy machine must not fail a test, nor chance a landing; at home the examples are drawn anew.
+settings.register_profile(
+    "charnn",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("charnn")
 
 TEXT = "The fox saw the moon in the well. 狐狸看见井里的月亮。\nShe said: don't drink it!\n" * 40
 

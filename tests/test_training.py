@@ -297,7 +297,7 @@ def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_pa
     config, _ = resumed_config(tmp_path / "run")
     events = list(resume(tmp_path / "run", corpus, config))
     assert 1 < events[-1].step == events[-1].steps
-    assert events[-1].seconds == pytest.approx(3, rel=0.5)
+    assert events[-1].seconds < 60  # its three seconds, not the ten minutes of the default
 
 
 def test_auto_precision_is_settled_and_saved(corpus, tmp_path):
