@@ -1,23 +1,27 @@
 """What a language model is made of: its parts, their tensors' names and shapes.
 
-Names and layouts are PyTorch's: ``embedding.weight`` [V, E]; ``layers.N.weight_ih`` [4H, in],
-``weight_hh`` [4H, H], ``bias_ih`` and ``bias_hh`` [4H]; ``output.weight`` [V, H] and
-``output.bias`` [V]. Tied, ``embedding.weight`` is also the output's, with ``projection.weight``
-[E, H] between if E is not H. Imports nothing heavy, so that ``--help`` can show it.
+``embedding.weight`` [V, E]; the tensors of each layer's cell, ``layers.N.weight_ih`` and so on, as
+the cell's file tells them; ``output.weight`` [V, H] and ``output.bias`` [V]. Tied,
+``embedding.weight`` is also the output's, with ``projection.weight`` [E, H] between if E is not H.
+Imports nothing heavy, so that ``--help`` can show it.
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from charnn.errors import UsageError
+
+CellName = Literal[
+    "lstm", "elman", "elman-relu", "jordan", "gru", "gru-reset-after", "peephole", "peephole-full"
+]
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The architecture of a language model."""
+    """The architecture of a recurrent language model."""
 
-    cell: Literal["lstm"] = field(default="lstm", metadata={"help": "The recurrent cell."})
+    cell: CellName = field(default="lstm", metadata={"option": False})
     layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})
     hidden: int = field(default=256, metadata={"help": "Units of each layer."})
     embedding: int = field(
@@ -26,10 +30,17 @@ class ModelConfig:
     tied: bool = field(
         default=False, metadata={"help": "Let the output share the embedding's weights."}
     )
+    bidirectional: bool = field(default=False, metadata={"hidden": True})
+    """Refused: only a tagger or an encoder (``BidirectionalStack``) may read both ways."""
 
     def __post_init__(self) -> None:
-        if self.cell != "lstm":
-            raise UsageError(f"no cell is called {self.cell!r}", "there is: lstm")
+        if self.cell not in get_args(CellName):
+            known = ", ".join(get_args(CellName))
+            raise UsageError(f"no cell is called {self.cell!r}", f"there are: {known}")
+        if self.bidirectional:
+            raise UsageError(
+                "a language model cannot be bidirectional: it would see what it is to predict"
+            )
         for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= 1 << 20:
@@ -40,16 +51,13 @@ class ModelConfig:
 
 def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int, ...]]:
     """Every tensor of a model and its shape."""
+    from charnn.cells import CELLS
+
     H, E = config.hidden, config.embedding
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, E)} if E else {}
     for n in range(config.layers):
-        inputs = H if n else (E or vocabulary)
-        shapes |= {
-            f"layers.{n}.weight_ih": (4 * H, inputs),
-            f"layers.{n}.weight_hh": (4 * H, H),
-            f"layers.{n}.bias_ih": (4 * H,),
-            f"layers.{n}.bias_hh": (4 * H,),
-        }
+        layer = CELLS[config.cell].shapes(H if n else (E or vocabulary), H)
+        shapes |= {f"layers.{n}.{name}": shape for name, shape in layer.items()}
     if not config.tied:
         shapes["output.weight"] = (vocabulary, H)
     elif E != H:
@@ -59,9 +67,18 @@ def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int
 
 
 def count_parameters(config: ModelConfig, vocabulary: int) -> dict[str, int]:
-    """The number of parameters, part by part."""
+    """The number of parameters, part by part, as the textbooks count them.
+
+    PyTorch stores two biases for most cells, of which only the sum matters; it counts once.
+    """
+    from charnn.cells import CELLS
+
     parts: dict[str, int] = {}
     for name, shape in expected_shapes(config, vocabulary).items():
         part = name.rpartition(".")[0]
-        parts[part] = parts.get(part, 0) + math.prod(shape)
+        if part.startswith("layers."):
+            inputs = config.hidden if part != "layers.0" else config.embedding or vocabulary
+            parts[part] = CELLS[config.cell].count(inputs, config.hidden)
+        else:
+            parts[part] = parts.get(part, 0) + math.prod(shape)
     return parts

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.architecture import ModelConfig
-from charnn.cells.lstm import LSTM
+from charnn.cells import CELLS
 from charnn.cells.stack import Stack
 from charnn.checkpoint import Tensors
 from charnn.step import Floats, Ids, State, log_softmax
@@ -41,9 +41,10 @@ class Engine:
     ) -> None:
         self.start_id = start_id
         self.end_id = end_id
+        cell: Any = CELLS[config.cell]
         self._stack = Stack(
             [
-                LSTM(*(weights[f"layers.{n}.{name}"] for name in LSTM.tensors))
+                cell(**{name: weights[f"layers.{n}.{name}"] for name in cell.shapes(1, 1)})
                 for n in range(config.layers)
             ]
         )

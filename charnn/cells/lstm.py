@@ -8,27 +8,15 @@
     h' = o ⊙ tanh(c')
 
 On disk, as in PyTorch: ``weight_ih`` [4H, I], ``weight_hh`` [4H, H], ``bias_ih`` and ``bias_hh``
-[4H], the gates stacked in the order i f g o.
+[4H], the gates stacked in the order i f g o. The state is h and c.
 """
-
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from charnn.cells.base import Array, State, sigmoid
-
-Activation = Callable[[Array], Array]
+from charnn.cells.base import Activation, Array, Cell, State, sigmoid
 
 
-class LSTMState(NamedTuple):
-    """What an LSTM remembers."""
-
-    hidden_BH: Array
-    cell_BH: Array
-
-
-class LSTM:
+class LSTM(Cell):
     """One LSTM layer.
 
     Args:
@@ -37,7 +25,7 @@ class LSTM:
         activation: what new and shown values go through, tanh.
     """
 
-    tensors = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    arrays = 2
 
     def __init__(
         self,
@@ -49,49 +37,48 @@ class LSTM:
         gate: Activation = sigmoid,
         activation: Activation = np.tanh,
     ) -> None:
-        self.input_size = weight_ih.shape[1]
-        self.output_size = weight_hh.shape[1]
         # Side by side, a step is one product: W [x, h].
         self._weight_GK = np.concatenate((weight_ih, weight_hh), axis=1)
-        self._bias_G = bias_ih + bias_hh
-        self._gate = gate
-        self._activation = activation
+        inputs = weight_ih.shape[1]
+        super().__init__(self._weight_GK[:, :inputs], bias_ih + bias_hh, weight_hh.shape[1])
+        self._weight_hh_GH = self._weight_GK[:, inputs:]
+        self._gate, self._activation = gate, activation
 
-    def initial_state(self, batch: int) -> LSTMState:
-        """Zeros."""
-        zeros = np.zeros((batch, self.output_size), self._weight_GK.dtype)
-        return LSTMState(zeros, zeros)
+    @staticmethod
+    def shapes(inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        """As PyTorch's ``nn.LSTM`` has them."""
+        return {
+            "weight_ih": (4 * hidden, inputs),
+            "weight_hh": (4 * hidden, hidden),
+            "bias_ih": (4 * hidden,),
+            "bias_hh": (4 * hidden,),
+        }
 
-    def project(self, x: Array) -> Array:
-        """W_ih x + b, for any number of steps."""
-        return x @ self._weight_GK[:, : self.input_size].T + self._bias_G
+    @staticmethod
+    def count(inputs: int, hidden: int) -> int:
+        """Four times an Elman layer's."""
+        return 4 * ((inputs + hidden) * hidden + hidden)
 
-    def project_one_hot(self) -> Array:
-        """The projections of all one-hot vectors, [I, 4H]: the columns of W_ih, and b."""
-        return self._weight_GK[:, : self.input_size].T + self._bias_G
-
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, LSTMState]:
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state
-        gates_BG = hidden_BH @ self._weight_GK[:, self.input_size :].T
+        gates_BG = hidden_BH @ self._weight_hh_GH.T
         gates_BG += projected_BG
         return self._activate(gates_BG, cell_BH)
 
-    def step(self, x_BI: Array, state: State) -> tuple[Array, LSTMState]:
+    def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One step, as one matrix product."""
         hidden_BH, cell_BH = state
         gates_BG = np.concatenate((x_BI, hidden_BH), axis=1) @ self._weight_GK.T
         gates_BG += self._bias_G
         return self._activate(gates_BG, cell_BH)
 
-    def _activate(self, gates_BG: Array, cell_BH: Array) -> tuple[Array, LSTMState]:
+    def _activate(self, gates_BG: Array, cell_BH: Array) -> tuple[Array, State]:
         H = self.output_size
         input_and_forget = self._gate(gates_BG[:, : 2 * H])
         new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
         output_BH = self._gate(gates_BG[:, 3 * H :])
-        new_BH *= input_and_forget[:, :H]
         cell_BH = input_and_forget[:, H:] * cell_BH
-        cell_BH += new_BH
-        hidden_BH = self._activation(cell_BH)
-        hidden_BH *= output_BH
-        return hidden_BH, LSTMState(hidden_BH, cell_BH)
+        cell_BH += input_and_forget[:, :H] * new_BH
+        hidden_BH = output_BH * self._activation(cell_BH)
+        return hidden_BH, (hidden_BH, cell_BH)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charnn.architecture import ModelConfig, count_parameters
+from charnn.architecture import CellName, ModelConfig, count_parameters
 from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, warn
 from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import (
@@ -48,6 +48,7 @@ def train(
             show_default="the newest",
         ),
     ] = None,
+    cell: Annotated[CellName, typer.Option(help="The recurrent cell.")] = "lstm",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
@@ -72,6 +73,7 @@ def train(
     """
     be_quiet(quiet)
     stop = StopSignal()
+    model = replace(model, cell=cell)
     if resume:
         if output is not None:
             raise UsageError("--resume goes on in the run's own folder; leave out -o")

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import Tensors
-from charnn.nn.recurrent import LockedDropout, StackedLSTM, State
+from charnn.nn.cells import State
+from charnn.nn.recurrent import LockedDropout, Recurrent
 
 
 class LanguageModel(nn.Module):
@@ -24,7 +25,7 @@ class LanguageModel(nn.Module):
         E, H = config.embedding, config.hidden
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, E) if E else None
-        self.recurrent = StackedLSTM(E or vocabulary, H, config.layers, dropout)
+        self.recurrent = Recurrent(config.cell, E or vocabulary, H, config.layers, dropout)
         self.dropout = LockedDropout(dropout)
         self.projection = nn.Linear(H, E, bias=False) if config.tied and E != H else None
         self.output = nn.Linear(E if config.tied else H, vocabulary)

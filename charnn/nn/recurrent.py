@@ -1,10 +1,10 @@
-"""Layers on top of each other, trainable: fused kernels where PyTorch has them."""
+"""Layers on top of each other, trainable."""
 
 import torch
 from torch import Tensor, nn
 
-#: The layers' states, in the order of the NumPy stack: h, c of layer 0, h, c of layer 1, ...
-State = tuple[Tensor, ...]
+from charnn.cells import CELLS
+from charnn.nn.cells import LAYERS, State
 
 
 class LockedDropout(nn.Module):
@@ -27,32 +27,54 @@ class LockedDropout(nn.Module):
         return x_BTI * (mask_B1I.to(x_BTI.dtype) / (1 - self.p))
 
 
-class StackedLSTM(nn.Module):
-    """LSTM layers with locked dropout between them.
+class Recurrent(nn.Module):
+    """Layers of a cell with locked dropout between them, one way or both ways.
 
-    Each layer is an ``nn.LSTM`` of its own, which runs a whole window in one fused kernel (oneDNN,
-    cuDNN). Equations: ``charnn.cells.lstm``. The forget gate's bias starts at 1 in all, so that a
-    new network remembers (Jozefowicz et al. 2015, section 3.2).
+    Both ways, each layer hands on both outputs side by side, [B, T, 2H], the forward half first.
+
+    An LSTM's forget gate starts with a bias of 1 in all, so that a new network remembers
+    (Jozefowicz et al. 2015, section 3.2). Other biases start at 0.
+
+    Args:
+        cell: the cell's name.
+        inputs: I, the length of what the first layer reads.
+        hidden: H.
+        layers: how many.
+        dropout: the share of what a layer hands to the next that is dropped in training.
+        bidirectional: whether a second cell in each layer reads the window backwards.
     """
 
-    def __init__(self, input_size: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self,
+        cell: str,
+        inputs: int,
+        hidden: int,
+        layers: int,
+        dropout: float = 0.0,
+        *,
+        bidirectional: bool = False,
+    ) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.layers = nn.ModuleList(
-            nn.LSTM(hidden if n else input_size, hidden, batch_first=True) for n in range(layers)
+        self.hidden, self.arrays = hidden, CELLS[cell].arrays
+        self.directions = 2 if bidirectional else 1
+        read = [inputs] + [self.directions * hidden] * (layers - 1)
+        self.layers = nn.ModuleList(LAYERS[cell](size, hidden) for size in read)
+        self.backward_layers = nn.ModuleList(
+            LAYERS[cell](size, hidden) for size in read if bidirectional
         )
         self.dropout = LockedDropout(dropout)
-        for layer in self.layers:
-            for name, parameter in layer.named_parameters():
-                if name.startswith("bias"):
-                    nn.init.zeros_(parameter)
-                if name.startswith("bias_ih"):
-                    nn.init.ones_(parameter[hidden : 2 * hidden])
+        for name, parameter in self.named_parameters():
+            kind = name.rpartition(".")[2].removesuffix("_l0")
+            if kind.startswith("bias"):
+                nn.init.zeros_(parameter)
+            if self.arrays > 1 and kind in ("bias", "bias_ih"):
+                nn.init.ones_(parameter[hidden : 2 * hidden])
 
     def initial_state(self, batch: int) -> State:
         """Zeros, [B, H] each."""
         weight = next(self.parameters())
-        return tuple(weight.new_zeros(batch, self.hidden) for _ in range(2 * len(self.layers)))
+        count = self.directions * self.arrays * len(self.layers)
+        return tuple(weight.new_zeros(batch, self.hidden) for _ in range(count))
 
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a window: outputs [B, T, H] and the state behind it."""
@@ -60,9 +82,15 @@ class StackedLSTM(nn.Module):
         for n, layer in enumerate(self.layers):
             if n:
                 x_BTI = self.dropout(x_BTI)
-            hidden_1BH, cell_1BH = (array[None] for array in state[2 * n : 2 * n + 2])
-            x_BTI, (hidden_1BH, cell_1BH) = layer(x_BTI, (hidden_1BH, cell_1BH))
-            new_state += (hidden_1BH[0], cell_1BH[0])
+            now, state = state[: self.arrays], state[self.arrays :]
+            outputs_BTH, after = layer(x_BTI, now)
+            new_state += after
+            if self.backward_layers:
+                now, state = state[: self.arrays], state[self.arrays :]
+                mirrored_BTH, after = self.backward_layers[n](x_BTI.flip(1), now)
+                outputs_BTH = torch.cat((outputs_BTH, mirrored_BTH.flip(1)), 2)
+                new_state += after
+            x_BTI = outputs_BTH
         return x_BTI, new_state
 
 

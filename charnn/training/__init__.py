@@ -6,4 +6,4 @@ import os
 # thousands of times a second, so on a processor that is shared with anything else every meeting
 # waits for a thread that is not running: a step was seen to take a hundred times as long. A short
 # spin costs nothing on a quiet machine. It must be set before torch is imported.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")

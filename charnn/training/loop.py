@@ -30,8 +30,9 @@ from charnn.decode.loop import generate, sampler
 from charnn.engine import Engine
 from charnn.errors import CheckpointError, CorpusError, TrainingError, UsageError
 from charnn.files import cannot_write, printable
+from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
-from charnn.nn.recurrent import State, detach
+from charnn.nn.recurrent import detach
 from charnn.step import pad
 from charnn.training import metrics
 from charnn.training.config import Interval, Precision, TrainingConfig
@@ -125,7 +126,8 @@ class _Trainer:
     ) -> None:
         self.device = _device(config.device)
         # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
-        self.peak = default_rate(corpus.header.vocabulary) if config.lr is None else config.lr
+        lr = default_rate(corpus.header.vocabulary, model.cell)
+        self.peak = lr if config.lr is None else config.lr
         precision = choose_precision(config.precision, self.device)
         config = replace(config, precision=precision, lr=self.peak)
         self.corpus, self.model_config, self.config, self.run = corpus, model, config, run

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel
-from charnn.nn.recurrent import State
 
 #: Inputs [B, T], labels [B, T], and which of them count (None: all).
 Batch = tuple[Tensor, Tensor, Tensor | None]

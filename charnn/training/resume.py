@@ -10,8 +10,8 @@ import torch
 
 from charnn.errors import CheckpointError
 from charnn.files import to_json
+from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, named_weights
-from charnn.nn.recurrent import State
 
 _PROGRESS, _TENSORS = "progress.json", "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
