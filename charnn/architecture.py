@@ -49,6 +49,33 @@ class ModelConfig:
             raise UsageError("--tied needs an embedding, and --embedding 0 has none")
 
 
+Smoothing = Literal["kneser-ney", "maximum-likelihood"]
+
+
+@dataclass(frozen=True)
+class NgramConfig:
+    """A language model that counts instead of learning."""
+
+    cell: Literal["ngram"] = field(default="ngram", metadata={"option": False})
+    order: int = field(
+        default=5,
+        metadata={"help": "How many tokens in a row are counted.", "group": "With --cell ngram"},
+    )
+    smoothing: Smoothing = field(
+        default="kneser-ney",
+        metadata={"help": "What is left for the unseen.", "group": "With --cell ngram"},
+    )
+
+    def __post_init__(self) -> None:
+        if type(self.order) is not int or not 1 <= self.order <= 100:
+            raise UsageError(f"--order must be from 1 to 100, not {self.order}")
+        if self.smoothing not in get_args(Smoothing):
+            raise UsageError(f"there is no smoothing {self.smoothing!r}")
+
+
+Architecture = ModelConfig | NgramConfig
+
+
 def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int, ...]]:
     """Every tensor of a model and its shape."""
     from charnn.cells import CELLS

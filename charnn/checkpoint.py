@@ -25,9 +25,10 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from charnn.architecture import ModelConfig, expected_shapes
+from charnn.architecture import Architecture, ModelConfig, NgramConfig, expected_shapes
+from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError
-from charnn.files import cannot_write, sha256, staged_folder, sync, to_json
+from charnn.files import cannot_write, printable, sha256, staged_folder, sync, to_json
 from charnn.text.base import Tokenizer
 from charnn.text.tokenizers import load_tokenizer
 
@@ -47,7 +48,7 @@ Link = Literal["best", "last"]
 class CheckpointConfig:
     """What ``config.json`` says."""
 
-    model: ModelConfig
+    model: Architecture
     vocabulary: int
     """The number of ids."""
     start_id: int
@@ -59,6 +60,31 @@ class CheckpointConfig:
     """The corpus it was trained on: name, path, digest."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the run."""
+
+    @classmethod
+    def of(
+        cls,
+        corpus: TokenizedCorpus,
+        model: Architecture,
+        step: int,
+        validation_nats: float | None,
+        training: Mapping[str, Any],
+    ) -> "CheckpointConfig":
+        """What a model of a corpus says."""
+        return cls(
+            model=model,
+            vocabulary=corpus.header.vocabulary,
+            start_id=corpus.tokenizer.start_id,
+            end_id=corpus.tokenizer.end_id,
+            step=step,
+            validation_nats=validation_nats,
+            corpus={
+                "name": corpus.header.name,
+                "path": printable(corpus.path),
+                "digest": corpus.digest,
+            },
+            training=training,
+        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +215,8 @@ def read_checkpoint(path: Path, name: Link = "best") -> Checkpoint:
             read_verified(folder, file, files)
     try:
         fields = json.loads(read_verified(folder, CONFIG, files))
-        fields["model"] = ModelConfig(**fields["model"])
+        counts = fields["model"].get("cell") == "ngram"
+        fields["model"] = (NgramConfig if counts else ModelConfig)(**fields["model"])
         config = CheckpointConfig(**fields)
         weights = safetensors.numpy.load(read_verified(folder, WEIGHTS, files))
         tokenizer = load_tokenizer(folder / "tokenizer")
@@ -261,6 +288,8 @@ def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> 
     for id in (config.start_id, config.end_id):
         if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
             raise ValueError(f"id {id} is not in the vocabulary")
+    if isinstance(config.model, NgramConfig):
+        return  # only what the n-gram model itself knows could tell; it checks when it opens
     expected = expected_shapes(config.model, config.vocabulary)
     for name in sorted(expected.keys() | weights.keys()):
         found = weights[name].shape if name in weights else None

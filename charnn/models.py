@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from charnn.architecture import ModelConfig
 from charnn.checkpoint import Checkpoint, read_checkpoint
 from charnn.engine import Engine
+from charnn.errors import CheckpointError
+from charnn.ngram import NgramModel
 from charnn.step import StepModel
 from charnn.text.base import Tokenizer
 
@@ -30,7 +33,12 @@ def open_model(path: Path) -> Model:
     """
     checkpoint = read_checkpoint(path)
     config = checkpoint.config
-    engine = Engine(
-        config.model, checkpoint.weights, start_id=config.start_id, end_id=config.end_id
-    )
-    return Model(checkpoint, engine)
+    start_id, end_id, weights = config.start_id, config.end_id, checkpoint.weights
+    if isinstance(config.model, ModelConfig):
+        engine = Engine(config.model, weights, start_id=start_id, end_id=end_id)
+        return Model(checkpoint, engine)
+    try:
+        ngram = NgramModel(weights, config.vocabulary, start_id=start_id, end_id=end_id)
+        return Model(checkpoint, ngram)
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{checkpoint.path} is damaged: {error}") from None

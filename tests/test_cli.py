@@ -15,6 +15,8 @@ import pytest
 from conftest import TEXT
 
 from charnn import __version__
+from charnn.cells import CELLS
+from charnn.checkpoint import read_checkpoint
 from charnn.cli.app import app
 from charnn.cli.console import Payload, facts
 from charnn.text.config import TokenizerConfig
@@ -70,6 +72,8 @@ FREE_OF_TORCH = [
     ["info", "-q"],
     ["info", "corpora/text", "-q"],
     ["train", "--nose"],
+    ["train", "--cell", "ngram", "--layers", "3"],
+    ["train", "corpora/text", "--cell", "ngram", "-o", "counted", "-q"],
 ]
 
 
@@ -273,6 +277,57 @@ def test_a_closed_stream_and_no_command(program, place):
     assert b"charnn: " not in bare.stderr
 
 
+@pytest.mark.parametrize("cell", [*CELLS, "ngram"])
+def test_every_cell_trains_writes_and_is_measured(program, place, cell):
+    small = [] if cell == "ngram" else ["--hidden", "12", "--steps", "3", "--batch", "4"]
+    command = ["train", "corpora/text", "--cell", cell, *small, "-o", "checkpoints/new", "--json"]
+    trained = program(*command, cwd=place)
+    assert trained.returncode == 0, trained.stderr.decode()
+    facts = json.loads(trained.stdout)
+    assert facts["finished"]
+    evaluated = json.loads(program("evaluate", "new", "--json", cwd=place).stdout)
+    if cell == "ngram":
+        assert evaluated["nats_per_token"] == pytest.approx(facts["validation_nats"], abs=1e-12)
+    assert 0 < evaluated["nats_per_token"] < 10
+    info = json.loads(program("info", "checkpoints/new", "--json", cwd=place).stdout)
+    assert info["cell"] == cell
+    assert info["parameters"] == sum(info["parts"].values())
+    assert (info["layers"], info["hidden"]) == ((None, None) if cell == "ngram" else (2, 12))
+    assert program("info", "checkpoints/new", cwd=place).returncode == 0
+    for how in (["--seed", "1"], ["--greedy"], ["--beam", "3"]):
+        command = ["generate", "-m", "new", "-p", "The", "-n", "9", "--json", *how]
+        written = json.loads(program(*command, cwd=place).stdout)
+        assert len(written["tokens"]) == 9
+        assert sum(written["logprobs"]) < 0
+
+
+def test_an_ngram_model_is_not_resumed(program, place):
+    program("train", "corpora/text", "--cell", "ngram", "-o", "checkpoints/new", cwd=place)
+    result = program("train", "--resume", "checkpoints/new", "--steps", "2", "-q", cwd=place)
+    assert "n-gram model" in one_line(result, 1)
+
+
+def test_an_impossible_text_has_no_perplexity(program, place):
+    options = ["--cell", "ngram", "--smoothing", "maximum-likelihood", "--order", "4"]
+    trained = program("train", "corpora/text", *options, "-o", "checkpoints/new", cwd=place)
+    assert trained.returncode == 0, trained.stderr.decode()
+    (place / "other").write_text("nehT" * 9)
+    result = program("evaluate", "new", "--text", "other", "--json", cwd=place)
+    assert json.loads(result.stdout)["perplexity"] is None
+
+
+def test_an_embedding_is_loaded_and_frozen(program, place):
+    (place / "v.txt").write_text("e 1 2 3\n月 4 5 6\n")
+    options = ["--embedding-from", "v.txt", "--freeze-embedding", "--steps", "2", "--hidden", "8"]
+    result = program("train", "corpora/text", *options, "-o", "checkpoints/new", cwd=place)
+    said = result.stderr.decode()
+    assert "2 of " in said
+    assert "keep random vectors" in said
+    checkpoint = read_checkpoint(place / "checkpoints" / "new")
+    row = checkpoint.tokenizer.token_bytes.index("月".encode())
+    assert checkpoint.weights["embedding.weight"][row].tolist() == [4, 5, 6]
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 
@@ -304,6 +359,18 @@ BAD = {
     "an unknown option": (["generate", "--nose"], 2, "--nose"),
     "an unknown command": (["generale"], 2, "generale"),
     "a bad value": (["train", "--steps", "many"], 2, "'--steps'"),
+    "an unknown cell": (["train", "--cell", "nose"], 2, "'nose'"),
+    "both ways": (["train", "--bidirectional"], 2, "would see what it is to predict"),
+    "learning to count": (["train", "--cell", "ngram", "--hidden", "9", "--lr", "1"], 2,
+                          "counted, not trained; leave out --hidden, --lr"),
+    "an order of learning": (["train", "--order", "3"], 2, "leave out --order"),
+    "no order": (["train", "--cell", "ngram", "--order", "0"], 2, "--order must be from 1"),
+    "missing vectors": (["train", "--embedding-from", "no.txt"], 1, "no such file or checkpoint"),
+    "no vectors": (["train", "--embedding-from", "picture"], 1, "picture:1 is no word with"),
+    "vectors of other words": (["train", "--embedding-from", "vectors"], 2, "for no symbol"),
+    "a size that does not fit": (["train", "--embedding-from", "vectors", "--embedding", "9"], 2,
+                                 "leave out --embedding"),
+    "one-hot, but frozen": (["train", "--freeze-embedding", "--embedding", "0"], 2, "has no"),
     "a pickle": (["info", "model.pt"], 1, "pickle files can run code"),
 }  # fmt: skip
 
@@ -313,6 +380,7 @@ def test_bad_input_gets_one_clear_line(program, place, arguments, code, said):
     (place / "empty").touch()
     (place / "short").write_text("short")
     (place / "letter").write_text("T")
+    (place / "vectors").write_text("nothing 1 2\n")
     (place / "picture").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
     (place / "model.pt").touch()
     before = sorted(place.rglob("*"))

@@ -25,13 +25,13 @@ from charnn.training.events import Ended, Saved, Started, Stepped
 from charnn.training.loop import (
     choose_precision,
     clip_gradients,
-    new_run,
     resume,
     resumed_config,
     train,
     validate,
 )
 from charnn.training.loss import loss
+from charnn.training.run import new_run
 from charnn.training.schedule import affordable_steps, default_rate, interval, learning_rate
 
 MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
@@ -330,7 +330,13 @@ def test_epochs_read_every_token(corpus, tmp_path):
 
 
 def test_a_taken_name_gets_a_number(tmp_path):
-    assert [new_run(tmp_path, "x").name for _ in range(3)] == ["x", "x-2", "x-3"]
+    for name in ("x", "x-2", "x-3"):
+        with new_run(tmp_path, "x", "") as run:
+            (run / "last").symlink_to("nowhere")  # something was saved
+        assert run.name == name
+    with new_run(tmp_path, "x", "settings") as run:
+        assert (run / "run.toml").read_text() == "settings"
+    assert not run.exists()
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(corpus, tmp_path, monkeypatch):

@@ -1,11 +1,12 @@
 """``charnn info``: what a checkpoint or a tokenized corpus is."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from charnn.architecture import count_parameters
+from charnn.architecture import NgramConfig, count_parameters
 from charnn.cli.console import Payload, be_quiet, facts
 from charnn.cli.options import Json, Quiet
 from charnn.cli.places import CORPORA, find_run
@@ -47,7 +48,11 @@ def info(
     else:
         parts = record.pop("parts")
         assert isinstance(parts, dict)
-        shown = {key: f"{v:,}" if type(v) is int else str(v) for key, v in record.items()}
+        shown = {
+            key: f"{v:,}" if type(v) is int else str(v)
+            for key, v in record.items()
+            if v is not None
+        }
         shown["parameters"] += " (" + ", ".join(f"{k} {n:,}" for k, n in parts.items()) + ")"
         payload.write(facts(shown) + "\n")
 
@@ -57,16 +62,19 @@ def _checkpoint(path: Path) -> dict[str, object]:
 
     checkpoint = read_checkpoint(path)
     config = checkpoint.config
-    parts = count_parameters(config.model, config.vocabulary)
+    if isinstance(config.model, NgramConfig):
+        orders = range(1, config.model.order + 1)
+        parts = {f"{k}-grams": len(checkpoint.weights[f"grams.{k}.counts"]) for k in orders}
+        model = {**dict.fromkeys(("layers", "hidden")), **asdict(config.model)}
+    else:
+        parts = count_parameters(config.model, config.vocabulary)
+        names = ("cell", "layers", "hidden", "embedding", "tied")
+        model = {name: getattr(config.model, name) for name in names}
     return {
         "kind": "checkpoint",
         "path": str(checkpoint.path),
         "parameters": sum(parts.values()),
-        "cell": config.model.cell,
-        "layers": config.model.layers,
-        "hidden": config.model.hidden,
-        "embedding": config.model.embedding,
-        "tied": config.model.tied,
+        **model,
         "vocabulary": config.vocabulary,
         "tokenizer": checkpoint.tokenizer.kind,
         "step": config.step,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charnn.architecture import CellName, ModelConfig, count_parameters
-from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, warn
+from charnn.architecture import CellName, ModelConfig, NgramConfig, count_parameters
+from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, token_bar, warn
 from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import (
     CHECKPOINTS,
@@ -32,6 +32,7 @@ from charnn.training.config import TrainingConfig
 if TYPE_CHECKING:
     from charnn.data.store import TokenizedCorpus
     from charnn.training.events import Ended, Event, Saved, Started, Stepped
+    from charnn.training.vectors import Vectors
 
 _LINE_SECONDS = 10.0
 _SMOOTHING = 0.98
@@ -40,6 +41,7 @@ _SMOOTHING = 0.98
 @spread_configs
 def train(
     model: ModelConfig,
+    ngram: NgramConfig,
     training: TrainingConfig,
     corpus: Annotated[
         Path | None,
@@ -48,7 +50,10 @@ def train(
             show_default="the newest",
         ),
     ] = None,
-    cell: Annotated[CellName, typer.Option(help="The recurrent cell.")] = "lstm",
+    cell: Annotated[
+        Literal[CellName, "ngram"],
+        typer.Option(help="The recurrent cell, or ngram: count instead of learning."),
+    ] = "lstm",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
@@ -69,21 +74,30 @@ def train(
 
         charnn train corpus.txt --minutes 30 --hidden 512
 
+        charnn train --cell gru --minutes 2
+
+        charnn train --cell ngram --order 5
+
         charnn train --resume --minutes 10
     """
     be_quiet(quiet)
     stop = StopSignal()
-    model = replace(model, cell=cell)
+    _check_together(cell, model, ngram, training)
+    if cell != "ngram":
+        model = replace(model, cell=cell)
     if resume:
         if output is not None:
             raise UsageError("--resume goes on in the run's own folder; leave out -o")
-        if model != ModelConfig():
+        if model != ModelConfig() or cell == "ngram":
             raise UsageError("--resume keeps the run's model; leave out its options")
         events = resume_events(corpus, training, stop)
     else:
         with Inputs() as inputs:
             tokenized = find_corpus(corpus, inputs)
         folder, name = _run_place(output, tokenized)
+        if cell == "ngram":
+            _count(tokenized, ngram, folder, name, json=json)
+            return
         events = train_events(tokenized, model, training, folder, name, stop)
     ended = watch(events)
     if json:
@@ -99,6 +113,61 @@ def train(
         )
     if ended.stopped:
         raise typer.Exit(stop.exit_code)
+
+
+def _check_together(
+    cell: str, model: ModelConfig, ngram: NgramConfig, training: TrainingConfig
+) -> None:
+    """Refuse options of one kind of model that were given with the other."""
+    counts = cell == "ngram"
+    given = _given(model) | _given(training) if counts else _given(ngram)
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
+        what = "counted, not trained" if counts else "trained, not counted"
+        raise UsageError(f"--cell {cell} is {what}; leave out {options}")
+    borrows = training.embedding_from is not None or training.freeze_embedding
+    if borrows and not model.embedding:
+        raise UsageError("--embedding 0 has no embedding to load or to freeze")
+
+
+def _given(config: Any) -> dict[str, Any]:
+    """The settings that are not the defaults."""
+    return {
+        field.name: value
+        for field in fields(config)
+        if (value := getattr(config, field.name)) != field.default
+    }
+
+
+def _count(
+    corpus: "TokenizedCorpus", ngram: NgramConfig, folder: Path, name: str, *, json: bool
+) -> None:
+    """Make an n-gram model, and say what it is."""
+    from charnn.training.counting import count
+
+    began = time.monotonic()
+    splits = corpus.header.splits
+    held_out = splits["validation"].tokens if "validation" in splits else 0
+    say(facts(_corpus_facts(corpus) | {"model": f"n-grams of order {ngram.order}"}))
+    with token_bar("evaluating", held_out) as advance:
+        counted = count(corpus, ngram, folder, name, advance)
+    grams = ", ".join(f"{n:,} {k}-grams" for k, n in enumerate(counted.ngrams, start=1))
+    nats = counted.validation_nats
+    say(facts({"": grams, "run": counted.run}, width=7))
+    if nats is not None:
+        say(f"validation loss {nats:.4f} nats")
+    say(f"write with it: charnn generate -m {counted.run}")
+    if json:
+        Payload().json(
+            {
+                "run": str(counted.run),
+                "step": 1,
+                "steps": 1,
+                "validation_nats": nats,
+                "seconds": time.monotonic() - began,
+                "finished": True,
+            }
+        )
 
 
 class StopSignal:
@@ -176,15 +245,19 @@ def train_events(
     from charnn.training.loop import train
 
     splits = corpus.header.splits
-    held_out = splits["validation"].tokens if "validation" in splits else 0
-    if held_out < 2:
+    if "validation" not in splits or splits["validation"].tokens < 2:
         warn("nothing is held out, so the last model counts as the best")
+    vectors = None
+    if training.embedding_from is not None:
+        from charnn.training.vectors import read_vectors
+
+        vectors = read_vectors(Path(training.embedding_from), corpus.tokenizer)
+        model = _fitting(model, vectors, training)
     parts = count_parameters(model, corpus.header.vocabulary)
     say(
         facts(
-            {
-                "corpus": f"{corpus.path}: {splits['train'].tokens:,} tokens to learn from, "
-                f"{held_out:,} to validate on, {corpus.header.vocabulary:,} symbols",
+            _corpus_facts(corpus)
+            | {
                 "model": f"{model.cell}, {model.layers} x {model.hidden}: "
                 f"{sum(parts.values()):,} parameters",
                 "": ", ".join(f"{part} {count:,}" for part, count in parts.items()),
@@ -193,7 +266,34 @@ def train_events(
         )
     )
     with stop.heard():
-        yield from train(corpus, model, training, folder, name, stop=stop)
+        yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
+
+
+def _corpus_facts(corpus: "TokenizedCorpus") -> dict[str, object]:
+    splits = corpus.header.splits
+    held_out = splits["validation"].tokens if "validation" in splits else 0
+    return {
+        "corpus": f"{corpus.path}: {splits['train'].tokens:,} tokens to learn from, "
+        f"{held_out:,} to validate on, {corpus.header.vocabulary:,} symbols",
+    }
+
+
+def _fitting(model: ModelConfig, vectors: "Vectors", training: TrainingConfig) -> ModelConfig:
+    """The model whose embedding is as large as the vectors; says how many symbols have one."""
+    size = vectors.vectors_VE.shape[1]
+    if model.embedding not in (ModelConfig().embedding, size):
+        raise UsageError(
+            f"--embedding {model.embedding} does not fit {training.embedding_from}, whose vectors "
+            f"have {size} numbers",
+            "leave out --embedding",
+        )
+    found, wanted = int(vectors.found_V.sum()), len(vectors.found_V)
+    if not found:
+        raise UsageError(f"{training.embedding_from} has a vector for no symbol of the corpus")
+    say(facts({"vectors": f"{found:,} of {wanted:,} symbols found in {training.embedding_from}"}))
+    if training.freeze_embedding and found < wanted:
+        warn(f"{wanted - found:,} symbols keep random vectors, frozen too")
+    return replace(model, embedding=size)
 
 
 def resume_events(
@@ -204,11 +304,7 @@ def resume_events(
 
     run = _whole_run(find_run(run))
     config, corpus = resumed_config(run)
-    given = {
-        field.name: value
-        for field in fields(training)
-        if (value := getattr(training, field.name)) != field.default
-    }
+    given = _given(training)
     free = {"minutes", "steps", "epochs", "save_every", "device", "threads"}
     if settings := given.keys() - free:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(settings))

@@ -1,6 +1,8 @@
 """The trainable language model: embedding, recurrent layers, projection to the vocabulary."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +37,18 @@ class LanguageModel(nn.Module):
             if config.tied:
                 self.output.weight = self.embedding.weight
         nn.init.zeros_(self.output.bias)
+
+    def set_embedding(self, vectors_VE: NDArray[np.float32], found_V: NDArray[np.bool_]) -> None:
+        """Take these vectors for the tokens that were found; the others keep theirs."""
+        assert self.embedding is not None
+        with torch.no_grad():
+            rows_N = torch.from_numpy(np.flatnonzero(found_V)).to(self.embedding.weight.device)
+            self.embedding.weight[rows_N] = torch.from_numpy(vectors_VE[found_V]).to(rows_N.device)
+
+    def freeze_embedding(self) -> None:
+        """Let training leave the embedding as it is, and a tied output with it."""
+        assert self.embedding is not None
+        self.embedding.weight.requires_grad_(False)
 
     def initial_state(self, batch: int) -> State:
         """Zeros."""

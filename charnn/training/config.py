@@ -75,6 +75,11 @@ class TrainingConfig:
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
     clip_value: float = _option(0.0, "Cut each gradient entry off at this size; 0: do not.")
+    embedding_from: str | None = _option(
+        None,
+        "Begin with the embedding of this checkpoint, or word2vec or GloVe text file, at its size.",
+    )
+    freeze_embedding: bool = _option(False, "Never change the embedding.")
     seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed")
     save_every: str | None = _option(
         None, "Validate and save every so many steps (500) or minutes (5m)."

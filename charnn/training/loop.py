@@ -1,10 +1,8 @@
 """The training loop. It yields what happens; whoever runs it draws."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charnn.architecture import ModelConfig
+from charnn.architecture import ModelConfig, NgramConfig
 from charnn.checkpoint import (
     Checkpoint,
     CheckpointConfig,
@@ -29,7 +27,6 @@ from charnn.decode.config import SamplingConfig
 from charnn.decode.loop import generate, sampler
 from charnn.engine import Engine
 from charnn.errors import CheckpointError, CorpusError, TrainingError, UsageError
-from charnn.files import cannot_write, printable
 from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import detach
@@ -40,6 +37,7 @@ from charnn.training.events import Ended, Event, Saved, Started, Stepped
 from charnn.training.loss import loss
 from charnn.training.process import keep_freed_memory, use_threads
 from charnn.training.resume import Progress, dropout_seed, pack, unpack
+from charnn.training.run import new_run, settings
 from charnn.training.schedule import (
     affordable_steps,
     default_rate,
@@ -47,6 +45,7 @@ from charnn.training.schedule import (
     is_timed,
     learning_rate,
 )
+from charnn.training.vectors import Vectors
 
 _SAVE_MINUTES = 5.0
 _EVALUATION_LANES, _EVALUATION_LENGTH, _EVALUATION_WARM_UP = 64, 256, 128
@@ -54,24 +53,7 @@ _EVALUATION_LOGITS = 1 << 24
 _SAMPLE_TOKENS = 80
 
 
-def new_run(folder: Path, name: str) -> Path:
-    """Make the run's folder; if the name is taken, NAME-2, NAME-3, ...
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    with cannot_write("run", folder / name):
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            run = folder / (name if number == 1 else f"{name}-{number}")
-            with suppress(FileExistsError):
-                run.mkdir()
-                return run
-            number += 1
-
-
-def clip_gradients(parameters: list[Tensor], config: TrainingConfig) -> float:
+def clip_gradients(parameters: Sequence[Tensor], config: TrainingConfig) -> float:
     """Clip by value, then by norm, as the config has it.
 
     Pascanu et al. (2013), "On the difficulty of training recurrent neural networks", section 3.2.
@@ -140,7 +122,9 @@ class _Trainer:
         self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
         torch.manual_seed(config.seed)
         self.model = LanguageModel(model, corpus.header.vocabulary, config.dropout).to(self.device)
-        self.parameters: list[Tensor] = list(self.model.parameters())
+        if config.freeze_embedding:
+            self.model.freeze_embedding()
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=self.peak, weight_decay=config.weight_decay, fused=True
         )
@@ -233,20 +217,8 @@ class _Trainer:
         validated = time.perf_counter()
         self.seconds += validated - began
         tokenizer = self.corpus.tokenizer
-        header = self.corpus.header
-        config = CheckpointConfig(
-            model=self.model_config,
-            vocabulary=header.vocabulary,
-            start_id=tokenizer.start_id,
-            end_id=tokenizer.end_id,
-            step=self.step,
-            validation_nats=nats,
-            corpus={
-                "name": header.name,
-                "path": printable(self.corpus.path),
-                "digest": self.corpus.digest,
-            },
-            training=asdict(self.config),
+        config = CheckpointConfig.of(
+            self.corpus, self.model_config, self.step, nats, asdict(self.config)
         )
         weights = export_weights(self.model)
         progress = Progress(self.step, self.steps, self.seconds, self.best_nats)
@@ -310,6 +282,7 @@ def train(
     folder: Path,
     name: str,
     *,
+    vectors: Vectors | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Train a new model.
@@ -320,6 +293,7 @@ def train(
         config: how it is trained.
         folder: where runs are kept.
         name: the run's name; if it is taken, NAME-2.
+        vectors: what the embedding begins with.
         stop: asked after every step; True saves and ends the run.
 
     Raises:
@@ -328,19 +302,12 @@ def train(
         TrainingError: the loss is no number.
     """
     trainer = _Trainer(corpus, model, config, folder / name)
-    run = trainer.run = new_run(folder, name)
-    try:
-        with cannot_write("settings", run / "run.toml"):
-            (run / "run.toml").write_text(_toml(corpus, model, config), encoding="utf-8")
+    if vectors is not None:
+        trainer.model.set_embedding(vectors.vectors_VE, vectors.found_V)
+    with new_run(folder, name, settings(corpus, model, config)) as run:
+        trainer.run = run
         trainer.plan()
         yield from _run(trainer, stop)
-    finally:
-        if not (run / "last").is_symlink():
-            # Nothing was saved: nothing stays.
-            for file in (run / metrics.FILE, run / "run.toml"):
-                file.unlink(missing_ok=True)
-            with suppress(OSError):
-                run.rmdir()
 
 
 def resume(
@@ -366,6 +333,10 @@ def resume(
     checkpoint = read_checkpoint(run, "last")
     if checkpoint.config.corpus.get("digest") != corpus.digest:
         raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
+    if isinstance(checkpoint.config.model, NgramConfig):
+        raise CheckpointError(
+            f"{run} is an n-gram model: it was counted once, and there is nothing to go on with"
+        )
     trainer = _Trainer(corpus, checkpoint.config.model, config, run)
     trainer.restore(checkpoint)
     trainer.plan()
@@ -456,18 +427,3 @@ def _is_due(trainer: _Trainer, every: Interval, saved_at: float) -> bool:
     validation_tokens = len(trainer.held_out)
     steps = interval(trainer.steps, trainer.tokens_per_step, validation_tokens)
     return trainer.step % steps == 0 or minutes >= _SAVE_MINUTES
-
-
-def _toml(corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig) -> str:
-    """The run's settings. Strings and numbers are written alike in JSON and TOML."""
-    lines = [
-        "# charnn train, with these settings",
-        f"corpus = {json.dumps(printable(corpus.path), ensure_ascii=False)}",
-    ]
-    for settings in (asdict(model), asdict(config)):
-        lines += [
-            f"{k} = {json.dumps(v, ensure_ascii=False)}"
-            for k, v in settings.items()
-            if v is not None
-        ]
-    return "\n".join(lines) + "\n"

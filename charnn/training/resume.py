@@ -36,7 +36,7 @@ def pack(
 ) -> dict[str, bytes]:
     """The files of ``training/``: progress, the optimizer's moments, the carried state."""
     tensors = {f"state.{n}": array.contiguous() for n, array in enumerate(state)}
-    for name, parameter in named_weights(model).items():
+    for name, parameter in _trained(model).items():
         for moment in _MOMENTS:
             tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
     return {
@@ -63,7 +63,7 @@ def unpack(
         state = tuple(tensors[f"state.{n}"].to(array.device) for n, array in enumerate(like))
         if [array.shape for array in state] != [array.shape for array in like]:
             raise ValueError("the carried state has another shape")
-        for name, parameter in named_weights(model).items():
+        for name, parameter in _trained(model).items():
             moments = {m: tensors[f"optimizer.{m}.{name}"] for m in _MOMENTS}
             if any(moments[m].shape != parameter.shape for m in _MOMENTS[:2]):
                 raise ValueError(f"the optimizer's state of {name} has another shape")
@@ -73,6 +73,11 @@ def unpack(
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"the training state is damaged: {error}") from None
     return progress, state
+
+
+def _trained(model: LanguageModel) -> dict[str, torch.Tensor]:
+    """The parameters that an optimizer has a state for."""
+    return {name: tensor for name, tensor in named_weights(model).items() if tensor.requires_grad}
 
 
 def dropout_seed(seed: int, step: int) -> int:
