@@ -1,26 +1,30 @@
 """Every cell at as many parameters as the default LSTM: its speed, and what it learns.
 
     python benchmarks/bench_cells.py speed [--rounds 15]
-    python benchmarks/bench_cells.py losses TEXT [--minutes 2 | --steps 1000] [--seeds 1 2 3]
+    python benchmarks/bench_cells.py losses CORPUS [--minutes 2 | --steps 1000] [--seeds 1 2 3]
 
 ``speed`` lets all cells take turns in one process, block by block, and gives medians: tokens a
 second as the machine is, and the time of a token relative to the LSTM's of the same round.
 
-``losses`` runs ``charnn train TEXT --cell X --hidden H`` and ``charnn evaluate --json`` for each
-cell and seed, in the folder where it is started, and prints a line each. Minutes are timed for the
-first seed; the others take as many steps, so that whatever else runs changes no figure.
+``losses`` first times each cell alone, as ``charnn train --minutes 2`` does to fix its steps. Then
+it runs ``charnn train CORPUS --cell X --hidden H --steps N`` and ``charnn evaluate --json`` for each
+cell and seed, in the folder where it is started, two side by side with a thread each, so that
+whatever else the machine does changes no figure; and prints a line each.
 """
 
 import argparse
+import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -109,25 +113,46 @@ def speed(rounds: int) -> None:
                 )
 
 
-def losses(text: Path, minutes: str, steps: str, seeds: list[int], cells: list[CellName]) -> None:
-    charnn = [sys.executable, "-m", "charnn"]
-    bought = dict.fromkeys(cells, steps)
-    for seed in seeds:
-        for cell in cells:
-            budget = ["--steps", bought[cell]] if bought[cell] else ["--minutes", minutes]
-            hidden = str(equal_size(cell).hidden)
-            run = f"checkpoints/{cell}-{seed}-{steps or minutes + 'm'}"
-            options = ["--cell", cell, "--hidden", hidden, "--seed", str(seed), *budget]
-            command = [*charnn, "train", str(text), *options, "-o", run, "-q", "--json"]
-            trained = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
-            bought[cell] = str(trained["steps"])
-            command = [*charnn, "evaluate", run, "-q", "--json"]
-            evaluated = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
-            print(
-                f"{cell:16} seed {seed}  {trained['step']:6} steps  {trained['seconds']:5.0f} s"
-                f"  {evaluated['nats_per_token']:.4f} nats",
-                flush=True,
-            )
+def planned_steps(corpus: Path, model: ModelConfig, minutes: float) -> int:
+    """How many steps ``charnn train --minutes`` fixes on, once it timed the first of them."""
+    from charnn.data.store import TokenizedCorpus
+    from charnn.training.config import TrainingConfig
+    from charnn.training.events import Stepped
+    from charnn.training.loop import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        opened = TokenizedCorpus.open(corpus)
+        events = train(opened, model, TrainingConfig(minutes=minutes), Path(folder), "timed")
+        planned = (e.steps for e in events if isinstance(e, Stepped) and e.steps)
+        steps = next(planned)
+        events.close()
+    return steps
+
+
+def losses(corpus: Path, steps: dict[CellName, int], seeds: list[int], jobs: int) -> None:
+    """Train and evaluate every cell with every seed, as the program does, ``jobs`` at a time."""
+
+    def charnn(*arguments: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "charnn", *arguments, "-q", "--json"]
+        return dict(json.loads(subprocess.run(command, check=True, stdout=-1).stdout))
+
+    def learn(task: tuple[int, CellName]) -> None:
+        seed, cell = task
+        options = {
+            "--cell": cell,
+            "--hidden": equal_size(cell).hidden,
+            "--steps": steps[cell],
+            "--seed": seed,
+            "--threads": max(1, len(os.sched_getaffinity(0)) // jobs),
+            "-o": f"checkpoints/{cell}-{steps[cell]}-{seed}",
+        }
+        words = (str(word) for option in options.items() for word in option)
+        trained = charnn("train", str(corpus), *words)
+        nats = charnn("evaluate", trained["run"])["nats_per_token"]
+        print(f"{cell:16} seed {seed}  {steps[cell]:6} steps  {nats:.4f} nats", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(learn, itertools.product(seeds, steps)))
 
 
 def main() -> None:
@@ -136,18 +161,23 @@ def main() -> None:
     speeds = commands.add_parser("speed")
     speeds.add_argument("--rounds", type=int, default=15)
     learning = commands.add_parser("losses")
-    learning.add_argument("text", type=Path)
+    learning.add_argument("corpus", type=Path)
     budget = learning.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", default="2")
-    budget.add_argument("--steps", default="")
+    budget.add_argument("--minutes", type=float, default=2)
+    budget.add_argument("--steps", type=int)
+    learning.add_argument("--jobs", type=int, default=2)
     learning.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     learning.add_argument("--cells", nargs="+", default=CELLS)
     arguments = parser.parse_args()
     if arguments.command == "speed":
         speed(arguments.rounds)
     else:
-        minutes, steps = arguments.minutes, arguments.steps
-        losses(arguments.text, minutes, steps, arguments.seeds, arguments.cells)
+        steps: dict[CellName, int] = {
+            cell: arguments.steps
+            or planned_steps(arguments.corpus, equal_size(cell), arguments.minutes)
+            for cell in arguments.cells
+        }
+        losses(arguments.corpus, steps, arguments.seeds, arguments.jobs)
 
 
 if __name__ == "__main__":

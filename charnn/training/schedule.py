@@ -23,14 +23,17 @@ def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> fl
     return peak * max(steps - step, 0) / max(steps - warm_up, 1)
 
 
+_GATED = ("lstm", "gru", "gru-reset-after", "peephole", "peephole-full")
+
+
 def default_rate(vocabulary: int, cell: str) -> float:
     """The peak learning rate that suits a vocabulary: 0.012 for up to 65 symbols, then as 1/√V.
 
     Found by experiment (docs/recipes.md): with thousands of symbols, rates that are best for
-    letters keep the network from learning more than how frequent each symbol is. A Jordan network,
-    whose gradient passes two layers a step, bears a third of it.
+    letters keep the network from learning more than how frequent each symbol is. Cells without
+    gates bear a third of it: sooner or later their gradients explode.
     """
-    return (0.004 if cell == "jordan" else 0.012) * min(1.0, math.sqrt(65 / vocabulary))
+    return (0.012 if cell in _GATED else 0.004) * min(1.0, math.sqrt(65 / vocabulary))
 
 
 #: The share of a budget in minutes that is spent before the number of steps is fixed.
