@@ -7,8 +7,8 @@
 second as the machine is, and the time of a token relative to the LSTM's of the same round.
 
 ``losses`` first times each cell alone, as ``charnn train --minutes 2`` does to fix its steps. Then
-it runs ``charnn train CORPUS --cell X --hidden H --steps N`` and ``charnn evaluate --json`` for each
-cell and seed, in the folder where it is started, two side by side with a thread each, so that
+it runs ``charnn train CORPUS --cell X --hidden H --steps N`` and ``charnn evaluate --json`` for
+each cell and seed, in the folder where it is started, two side by side with a thread each, so that
 whatever else the machine does changes no figure; and prints a line each.
 """
 
