@@ -69,7 +69,7 @@ class TrainingConfig:
     lr: float | None = _option(
         None,
         "Peak learning rate; it warms up, then falls to zero. By default 0.012 for 65 symbols, "
-        "less for more, and a third for cells without gates.",
+        "less for more; half for a GRU, a third for cells without gates.",
     )
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")

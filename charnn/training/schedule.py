@@ -23,17 +23,27 @@ def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> fl
     return peak * max(steps - step, 0) / max(steps - warm_up, 1)
 
 
-_GATED = ("lstm", "gru", "gru-reset-after", "peephole", "peephole-full")
+#: The peak learning rates of the cells for up to 65 symbols (docs/recipes.md).
+_RATES = {
+    "lstm": 0.012,
+    "peephole": 0.012,
+    "peephole-full": 0.012,
+    "gru": 0.006,
+    "gru-reset-after": 0.006,
+    "elman": 0.004,
+    "elman-relu": 0.004,
+    "jordan": 0.004,
+}
 
 
 def default_rate(vocabulary: int, cell: str) -> float:
-    """The peak learning rate that suits a vocabulary: 0.012 for up to 65 symbols, then as 1/√V.
+    """The peak learning rate that suits: an LSTM's is 0.012 for up to 65 symbols, then as 1/√V.
 
     Found by experiment (docs/recipes.md): with thousands of symbols, rates that are best for
-    letters keep the network from learning more than how frequent each symbol is. Cells without
-    gates bear a third of it: sooner or later their gradients explode.
+    letters keep the network from learning more than how frequent each symbol is. A GRU
+    wants half of it, and cells without gates bear a third: sooner or later their gradients explode.
     """
-    return (0.012 if cell in _GATED else 0.004) * min(1.0, math.sqrt(65 / vocabulary))
+    return _RATES[cell] * min(1.0, math.sqrt(65 / vocabulary))
 
 
 #: The share of a budget in minutes that is spent before the number of steps is fixed.
