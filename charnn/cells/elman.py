@@ -27,7 +27,7 @@ class Elman(Cell):
     >>> for _ in range(999):
     ...     y, state = cell.step(0 * one, state)
     >>> round(y.item())
-    20751
+    20752
     """
 
     def __init__(
