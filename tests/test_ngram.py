@@ -170,6 +170,7 @@ def test_scoring_is_stepping_wherever_it_is_cut(ids, order, question, cut):
         stepped.append(-math.log(after(model, question[:n])[id]))
         now = model.step(np.array([id]), now)[1]
     np.testing.assert_allclose([*first_BT[0], *second_BT[0]], stepped, atol=1e-12)
+    assert not second_BT[1].any()
     assert end[0][0].tolist() == now[0][0].tolist()
     assert end[0][1].tolist() == state[0][1].tolist()
 
@@ -199,6 +200,8 @@ def test_a_counted_run_opens_like_any_other(tmp_path):
     assert {k: v.tolist() for k, v in model.checkpoint.weights.items()} == {
         k: v.tolist() for k, v in tensors.items()
     }
+    assert {(counted.run / link).resolve().name for link in ("best", "last")} == {"step-1"}
+    assert all((counted.run / link).is_symlink() for link in ("best", "last"))
     assert counted.ngrams[0] == corpus.header.vocabulary
 
 

@@ -58,8 +58,11 @@ def test_words_are_found_as_they_are_or_in_lower_case(words, tmp_path, name):
 
 def test_a_word_may_hold_spaces_and_the_first_line_counts(words, tmp_path):
     path = tmp_path / "v.txt"
-    path.write_bytes(b"cat 1 2\n. . . 3 4\ncat 5 6\nCat 9 9\n")
-    assert found(read_vectors(path, words.tokenizer), words.tokenizer) == {" cat": [1, 2]}
+    path.write_bytes(b"cat 1 2\n. . . 3 4\ncat 5 6\nCat 9 9\nparis 7 8\nparis 0 0\n")
+    assert found(read_vectors(path, words.tokenizer), words.tokenizer) == {
+        " cat": [1, 2],
+        " Paris": [7, 8],
+    }
 
 
 @pytest.mark.parametrize(

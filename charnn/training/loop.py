@@ -124,7 +124,7 @@ class _Trainer:
         self.model = LanguageModel(model, corpus.header.vocabulary, config.dropout).to(self.device)
         if config.freeze_embedding:
             self.model.freeze_embedding()
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=self.peak, weight_decay=config.weight_decay, fused=True
         )
