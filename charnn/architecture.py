@@ -30,17 +30,11 @@ class ModelConfig:
     tied: bool = field(
         default=False, metadata={"help": "Let the output share the embedding's weights."}
     )
-    bidirectional: bool = field(default=False, metadata={"hidden": True})
-    """Refused: only a tagger or an encoder (``BidirectionalStack``) may read both ways."""
 
     def __post_init__(self) -> None:
         if self.cell not in get_args(CellName):
             known = ", ".join(get_args(CellName))
             raise UsageError(f"no cell is called {self.cell!r}", f"there are: {known}")
-        if self.bidirectional:
-            raise UsageError(
-                "a language model cannot be bidirectional: it would see what it is to predict"
-            )
         for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= 1 << 20:
@@ -96,7 +90,7 @@ def expected_shapes(config: ModelConfig, vocabulary: int) -> dict[str, tuple[int
 def count_parameters(config: ModelConfig, vocabulary: int) -> dict[str, int]:
     """The number of parameters, part by part, as the textbooks count them.
 
-    PyTorch stores two biases for most cells, of which only the sum matters; it counts once.
+    PyTorch stores two biases for the cells it has; where only their sum matters, it counts once.
     """
     from charnn.cells import CELLS
 

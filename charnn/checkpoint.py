@@ -289,7 +289,8 @@ def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> 
         if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
             raise ValueError(f"id {id} is not in the vocabulary")
     if isinstance(config.model, NgramConfig):
-        return  # only what the n-gram model itself knows could tell; it checks when it opens
+        check_ngrams(weights, config.vocabulary, config.model.order)
+        return
     expected = expected_shapes(config.model, config.vocabulary)
     for name in sorted(expected.keys() | weights.keys()):
         found = weights[name].shape if name in weights else None
@@ -297,3 +298,32 @@ def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> 
             raise ValueError(f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}")
         if weights[name].dtype != np.float32:
             raise ValueError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")
+
+
+def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:
+    """Check what ``charnn.ngram`` wrote: every key in its place, no share above 1 or below 0.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    names = {"discounts", *(f"grams.{k}.counts" for k in range(1, order + 1))}
+    names |= {f"grams.{k}.keys" for k in range(2, order + 1)}
+    if tensors.keys() != names:
+        raise ValueError(f"{WEIGHTS}: these are not the tensors of {order} orders")
+    discounts = tensors["discounts"]
+    if discounts.shape != (order, 3) or discounts.dtype != np.float64:
+        raise ValueError(f"{WEIGHTS}: discounts have another shape")
+    if not ((discounts >= 0) & (discounts <= (1, 2, 3))).all():
+        raise ValueError(f"{WEIGHTS}: discounts are not between 0 and the count")
+    contexts = 1
+    for k in range(1, order + 1):
+        counts = tensors[f"grams.{k}.counts"]
+        keys = tensors[f"grams.{k}.keys"] if k > 1 else np.arange(vocabulary)
+        if counts.ndim != 1 or counts.shape != keys.shape:
+            raise ValueError(f"{WEIGHTS}: grams.{k}: the keys and counts do not fit each other")
+        if not counts.dtype == keys.dtype == np.int64 or (counts < 0).any():
+            raise ValueError(f"{WEIGHTS}: grams.{k}: these are no counts")
+        limit = contexts * vocabulary
+        if len(keys) and not (keys[0] >= 0 and keys[-1] < limit and (np.diff(keys) > 0).all()):
+            raise ValueError(f"{WEIGHTS}: grams.{k}.keys are not in order")
+        contexts = len(keys)

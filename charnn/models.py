@@ -6,7 +6,6 @@ from pathlib import Path
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import Checkpoint, read_checkpoint
 from charnn.engine import Engine
-from charnn.errors import CheckpointError
 from charnn.ngram import NgramModel
 from charnn.step import StepModel
 from charnn.text.base import Tokenizer
@@ -37,8 +36,5 @@ def open_model(path: Path) -> Model:
     if isinstance(config.model, ModelConfig):
         engine = Engine(config.model, weights, start_id=start_id, end_id=end_id)
         return Model(checkpoint, engine)
-    try:
-        ngram = NgramModel(weights, config.vocabulary, start_id=start_id, end_id=end_id)
-        return Model(checkpoint, ngram)
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{checkpoint.path} is damaged: {error}") from None
+    ngram = NgramModel(weights, config.vocabulary, start_id=start_id, end_id=end_id)
+    return Model(checkpoint, ngram)

@@ -196,7 +196,6 @@ def test_exported_weights_come_back():
         {"embedding": -1},
         {"tied": True, "embedding": 0},
         {"cell": "nose"},
-        {"bidirectional": True},
         {"hidden": 1 << 30},
     ],
 )

@@ -13,8 +13,10 @@ from nltk.lm import MLE, KneserNeyInterpolated
 from nltk.util import everygrams
 
 from charnn.architecture import NgramConfig
+from charnn.checkpoint import check_ngrams
 from charnn.decode.beam import beam_search
-from charnn.decode.config import BeamConfig
+from charnn.decode.config import BeamConfig, SamplingConfig
+from charnn.decode.loop import generate, sampler
 from charnn.errors import UsageError
 from charnn.models import open_model
 from charnn.ngram import NgramModel, count_ngrams, discounts
@@ -187,6 +189,11 @@ def test_what_cannot_be_is_never_searched_nor_drawn():
     found = list(beam_search(model, logits_1V, state, 2, BeamConfig(beams=8)))
     assert {tuple(text.ids) for text in found} <= {(0, 1), (0, 2)}
     assert all(np.isfinite(text.score) for text in found)
+    sampling = SamplingConfig(temperature=3.0, top_k=3)
+    drawn = generate(model, logits_1V, state, 64, 2, sampler(sampling, 1, range(64)))
+    rows = list(zip(*(step.ids_B.tolist() for step in drawn), strict=True))
+    assert {row[0] for row in rows} == {0}
+    assert {row[1] for row in rows} == {1, 2}
 
 
 def test_a_counted_run_opens_like_any_other(tmp_path):
@@ -211,20 +218,30 @@ def test_a_counted_run_opens_like_any_other(tmp_path):
         {"grams.2.keys": np.array([3, 2, 1])},
         {"grams.2.keys": np.array([1, 2, 99])},
         {"grams.2.keys": np.array([-1, 2, 3])},
+        {"grams.2.keys": np.array(3)},
+        {"grams.2.counts": np.array(3)},
         {"grams.2.counts": np.array([1, 2])},
         {"grams.2.counts": np.array([1, 2, -3])},
         {"grams.2.counts": np.array([1.0, 2.0, 3.0])},
         {"grams.1.counts": np.array([1, 2])},
         {"discounts": np.zeros((3, 3))},
         {"discounts": np.zeros((2, 2))},
+        {"discounts": np.array(0.5)},
+        {"discounts": np.full((2, 3), np.nan)},
+        {"discounts": np.full((2, 3), -1.0)},
+        {"discounts": np.array([[1, 2, 3], [1.1, 0, 0]])},
         {"stranger": np.zeros(1)},
     ],
     ids=str,
 )
 def test_tensors_that_do_not_fit_are_refused(changed):
-    assert model_of([0, 1, 0, 1, 0, 2], 2, V=3).order == 2
-    with pytest.raises(ValueError, match=r"grams|tensors"):
-        model_of([0, 1, 0, 1, 0, 2], 2, V=3, **changed)
+    tensors = count_ngrams(np.array([0, 1, 0, 1, 0, 2]), 3, 2, "kneser-ney")
+    check_ngrams(tensors, 3, 2)
+    with pytest.raises(ValueError, match=r"model\.safetensors: "):
+        check_ngrams(tensors | changed, 3, 2)
+    for order in (1, 3):
+        with pytest.raises(ValueError, match="not the tensors of"):
+            check_ngrams(tensors, 3, order)
 
 
 def test_impossible_orders_are_refused():

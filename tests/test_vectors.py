@@ -15,7 +15,7 @@ from charnn.training.loop import resume, resumed_config, train
 from charnn.training.vectors import read_vectors
 
 TEXT = "The cat saw the dog. The dog saw Paris.\n" * 30
-WORD2VEC = b"4 3\nthe 1 2 3\ncat -0.5 0 1e-2\nParis 7 7 7\nparis 8 8 8\n"
+WORD2VEC = b"4 3\nthe 1 2 3\ncat -0.5 0 1e-2\nparis 8 8 8\nParis 7 7 7\n"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,7 @@ def test_a_word_may_hold_spaces_and_the_first_line_counts(words, tmp_path):
         (b"the 1 2\ncat 1\n", ":2"),
         (b"the 1 2\ncat 1 nose\n", ":2"),
         (b"the 1 nan\n", ":1"),
+        (b"the 1 1e50\n", ":1"),
         (b"the\n", ":1"),
         (b"", "empty"),
     ],
@@ -127,8 +128,6 @@ def test_a_frozen_embedding_stays_bit_for_bit_also_after_a_resume(corpus, tmp_pa
     *_, ended = resume(frozen, corpus, TrainingConfig(**{**vars(settings), "steps": 3}))
     assert ended.step == 7
     assert (embedding(frozen) == first).all()
-    whole = run(corpus, tmp_path, "whole", model, vectors, freeze_embedding=True)
-    assert (embedding(whole) == first).all()
 
 
 def test_what_was_not_found_keeps_its_own_vector(words, tmp_path):

@@ -26,8 +26,7 @@ def spread_configs(command: Callable[..., None]) -> Callable[..., None]:
     """Turn each parameter that is a config dataclass into options, one for each of its fields.
 
     A field's metadata may hold ``help``, ``flags`` (the option's names, if not the field's) and
-    ``group`` (the panel it is shown in); ``hidden`` keeps it out of the help, and ``option: False``
-    off the command line.
+    ``group`` (the panel it is shown in); ``option: False`` keeps it off the command line.
     """
     signature = inspect.signature(command, eval_str=True)
     configs: dict[str, Any] = {
@@ -70,7 +69,6 @@ def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
         help=field.metadata.get("help"),
         rich_help_panel=field.metadata.get("group"),
         show_default=default not in (None, [], False),
-        hidden=field.metadata.get("hidden", False),
     )
     return inspect.Parameter(
         field.name,

@@ -26,6 +26,7 @@ from charnn.cli.places import (
 from charnn.cli.tokenize import make_corpus
 from charnn.data.config import SourceConfig
 from charnn.errors import CorpusError, CorpusExistsError, UsageError
+from charnn.files import printable
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
 
@@ -61,6 +62,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")
     ] = False,
+    bidirectional: Annotated[bool, typer.Option("--bidirectional", hidden=True)] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,6 +83,10 @@ def train(
         charnn train --resume --minutes 10
     """
     be_quiet(quiet)
+    if bidirectional:
+        raise UsageError(
+            "a language model cannot be bidirectional: it would see what it is to predict"
+        )
     stop = StopSignal()
     _check_together(cell, model, ngram, training)
     if cell != "ngram":
@@ -125,9 +131,6 @@ def _check_together(
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
         what = "counted, not trained" if counts else "trained, not counted"
         raise UsageError(f"--cell {cell} is {what}; leave out {options}")
-    borrows = training.embedding_from is not None or training.freeze_embedding
-    if borrows and not model.embedding:
-        raise UsageError("--embedding 0 has no embedding to load or to freeze")
 
 
 def _given(config: Any) -> dict[str, Any]:
@@ -251,7 +254,9 @@ def train_events(
     if training.embedding_from is not None:
         from charnn.training.vectors import read_vectors
 
-        vectors = read_vectors(Path(training.embedding_from), corpus.tokenizer)
+        path = Path(training.embedding_from)
+        training = replace(training, embedding_from=printable(path))
+        vectors = read_vectors(find_run(path), corpus.tokenizer)
         model = _fitting(model, vectors, training)
     parts = count_parameters(model, corpus.header.vocabulary)
     say(

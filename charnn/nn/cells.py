@@ -4,8 +4,8 @@ Where PyTorch has a fused kernel for a whole window it is used: cuDNN's for all 
 has, oneDNN's for the LSTM. The others do here by hand what such a kernel does. Forward, the
 products with the input come in one piece for the whole window, before the loop. Backward, the loop
 holds only what each step needs of the next: factors that do not depend on it are made beforehand
-for the whole window, and the weights' gradients afterwards, in one product each. States stay in
-full precision, whatever the products are in.
+for the whole window, and the weights' gradients afterwards, in one product each. What is added to
+step after step (a GRU's h, a peephole's c) stays in full precision, whatever the products are in.
 
 All take ``x_BTI`` and a state (arrays [B, H], h first) and return outputs [B, T, H] and a state.
 """
@@ -22,6 +22,11 @@ from charnn.cells import CELLS
 State = tuple[Tensor, ...]
 
 
+def _full_precision() -> torch.autocast:
+    """Around cuDNN's kernels: autocast would run them in float16, whatever it was told."""
+    return torch.autocast("cuda", enabled=False)
+
+
 class LSTM(nn.LSTM):
     """``charnn.cells.lstm.LSTM``, fused."""
 
@@ -30,9 +35,12 @@ class LSTM(nn.LSTM):
 
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:  # type: ignore[override]
         """Run a window."""
-        hidden_BH, cell_BH = state
-        outputs_BTH, after = super().forward(x_BTI, (hidden_BH[None], cell_BH[None]))
-        hidden_1BH, cell_1BH = after
+        given = state[0][None], state[1][None]
+        if x_BTI.is_cuda:
+            with _full_precision():
+                outputs_BTH, (hidden_1BH, cell_1BH) = super().forward(x_BTI.float(), given)
+        else:
+            outputs_BTH, (hidden_1BH, cell_1BH) = super().forward(x_BTI, given)
         return outputs_BTH, (hidden_1BH[0], cell_1BH[0])
 
 
@@ -42,14 +50,15 @@ def _unroll(
     state: State,
     weight_ih: Tensor,
     bias: Tensor,
-    *recurrent: Tensor,
+    *recurrent: Tensor | bool,
 ) -> tuple[Tensor, State]:
     """Run a window through a loop that is written here."""
     # Time comes first, so that each step's share lies in one piece.
     x_TBI = x_BTI.transpose(0, 1).contiguous()
     projected_TBG = nn.functional.linear(x_TBI, weight_ih, bias)
     # Under autocast the products are in half precision; so are then the loop's.
-    recurrent = tuple(weight.to(projected_TBG.dtype) for weight in recurrent)
+    dtype = projected_TBG.dtype
+    recurrent = tuple(w.to(dtype) if isinstance(w, Tensor) else w for w in recurrent)
     outputs_TBH, *after = function.apply(projected_TBG, *state, *recurrent)  # type: ignore[no-untyped-call]
     return outputs_TBH.transpose(0, 1), tuple(after)
 
@@ -97,9 +106,10 @@ class Elman(nn.RNN):
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:  # type: ignore[override]
         """Run a window."""
         if x_BTI.is_cuda:
-            outputs_BTH, hidden_1BH = super().forward(x_BTI, state[0][None])
+            with _full_precision():
+                outputs_BTH, hidden_1BH = super().forward(x_BTI.float(), state[0][None])
             return outputs_BTH, (hidden_1BH[0],)
-        relu = torch.tensor(self.nonlinearity == "relu")
+        relu = self.nonlinearity == "relu"
         bias = self.bias_ih_l0 + self.bias_hh_l0
         return _unroll(
             _ElmanFunction, x_BTI, state, self.weight_ih_l0, bias, self.weight_hh_l0, relu
@@ -290,7 +300,8 @@ class GRUResetAfter(nn.GRU):
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:  # type: ignore[override]
         """Run a window."""
         if x_BTI.is_cuda:
-            outputs_BTH, hidden_1BH = super().forward(x_BTI, state[0][None])
+            with _full_precision():
+                outputs_BTH, hidden_1BH = super().forward(x_BTI.float(), state[0][None])
             return outputs_BTH, (hidden_1BH[0],)
         recurrent = self.weight_hh_l0, self.bias_hh_l0
         return _unroll(
@@ -339,7 +350,7 @@ class _PeepholeFunction(torch.autograd.Function):
             da_ifg, da_o = da_TBG[t, :, : 3 * H], da_TBG[t, :, 3 * H :]
             torch.mul(dh, to_o_TBH[t], out=da_o)
             dc = torch.addcmul(dc, dh, to_c_TBH[t]).addcmul_(da_o, w_o)
-            torch.mul(dc[:, None], to_ifg_TB3H[t], out=da_ifg.view(B, 3, -1))
+            torch.mul(dc[:, None], to_ifg_TB3H[t], out=da_ifg.view(B, 3, H))
             da_i, da_f, _ = da_ifg.chunk(3, 1)
             dc = (dc * f_TBH[t]).addcmul_(da_i, w_i).addcmul_(da_f, w_f)
             dh = da_TBG[t] @ W_hh
@@ -400,7 +411,7 @@ class _PeepholeFullFunction(torch.autograd.Function):
             da_ifg, da_o = da_TBG[t, :, : 3 * H], da_TBG[t, :, 3 * H :]
             torch.mul(dh, to_o_TBH[t], out=da_o)
             dc = torch.addcmul(dc, dh, to_c_TBH[t])
-            torch.mul(dc[:, None], to_ifg_TB3H[t], out=da_ifg.view(B, 3, -1))
+            torch.mul(dc[:, None], to_ifg_TB3H[t], out=da_ifg.view(B, 3, H))
             dh, dc_seen = (da_TBG[t] @ W_kh).chunk(2, 1)
             dc = torch.addcmul(dc_seen, dc, f_TBH[t])
         return da_TBG, dh.to(dtype), dc.to(dtype), _outer(da_TBG, fed_back_TBK[:-1])

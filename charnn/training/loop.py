@@ -106,6 +106,8 @@ class _Trainer:
     def __init__(
         self, corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig, run: Path
     ) -> None:
+        if not model.embedding and (config.embedding_from or config.freeze_embedding):
+            raise UsageError("--embedding 0 has no embedding to load or to freeze")
         self.device = _device(config.device)
         # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
         lr = default_rate(corpus.header.vocabulary, model.cell)

@@ -93,7 +93,7 @@ def _from_text(path: Path, tokenizer: Tokenizer) -> Vectors:
 
 
 def _numbers(path: Path, number: int, fields: list[bytes], size: int) -> Any:
-    with suppress(ValueError):
+    with suppress(ValueError), np.errstate(over="ignore"):
         vector = np.array(fields[-size:], dtype=bytes).astype(np.float32)
         if len(fields) > size and np.isfinite(vector).all():
             return vector
