@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -174,11 +175,13 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_over_the_steps():
     torch.testing.assert_close(shared, layer.weight_hh_l0.grad, rtol=0, atol=1e-12)
 
 
-def test_the_forget_bias_is_one_in_all():
-    model = LanguageModel(CONFIGS[0], V)
+@pytest.mark.parametrize("cell", ["lstm", "peephole", "peephole-full"])
+def test_the_forget_bias_is_one_in_all_and_peepholes_are_shut(cell):
+    model = LanguageModel(replace(CONFIGS[0], cell=cell), V)
     for layer in model.recurrent.layers:
-        bias = layer.bias_ih_l0 + layer.bias_hh_l0
+        bias = layer.bias_ih_l0 + layer.bias_hh_l0 if cell == "lstm" else layer.bias
         assert bias.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+        assert cell == "lstm" or not layer.weight_ch.any()
 
 
 def test_exported_weights_come_back():

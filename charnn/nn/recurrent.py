@@ -33,7 +33,8 @@ class Recurrent(nn.Module):
     Both ways, each layer hands on both outputs side by side, [B, T, 2H], the forward half first.
 
     An LSTM's forget gate starts with a bias of 1 in all, so that a new network remembers
-    (Jozefowicz et al. 2015, section 3.2). Other biases start at 0.
+    (Jozefowicz et al. 2015, section 3.2). Other biases start at 0, and so does what a peephole sees
+    of the cell: it begins as an LSTM, for a cell that reads itself at random explodes.
 
     Args:
         cell: the cell's name.
@@ -65,7 +66,7 @@ class Recurrent(nn.Module):
         self.dropout = LockedDropout(dropout)
         for name, parameter in self.named_parameters():
             kind = name.rpartition(".")[2].removesuffix("_l0")
-            if kind.startswith("bias"):
+            if kind.startswith("bias") or kind == "weight_ch":
                 nn.init.zeros_(parameter)
             if self.arrays > 1 and kind in ("bias", "bias_ih"):
                 nn.init.ones_(parameter[hidden : 2 * hidden])
