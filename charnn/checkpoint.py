@@ -285,6 +285,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> None:
     if tokenizer.vocabulary_size != config.vocabulary:
         raise ValueError("the tokenizer and the model have different vocabularies")
+    if not (
+        isinstance(config.corpus, dict)
+        and isinstance(config.training, dict)
+        and type(config.step) is int
+        and isinstance(config.validation_nats, float | int | None)
+    ):
+        raise ValueError(f"{CONFIG} is malformed")
     for id in (config.start_id, config.end_id):
         if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
             raise ValueError(f"id {id} is not in the vocabulary")

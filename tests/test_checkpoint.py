@@ -115,6 +115,17 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(run, change):
         read_checkpoint(run)
 
 
+@pytest.mark.parametrize(
+    "change", [{"corpus": None}, {"training": "x"}, {"step": "1"}, {"validation_nats": "low"}]
+)
+def test_a_malformed_config_is_refused(run, change):
+    folder = resolve(run)
+    config = json.loads((folder / "config.json").read_bytes())
+    replace_file(folder, "config.json", json.dumps(config | change).encode())
+    with pytest.raises(CheckpointError, match="malformed"):
+        read_checkpoint(run)
+
+
 def test_a_file_is_no_checkpoint_and_pickle_is_never_read(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"\x80\x04.")

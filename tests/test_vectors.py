@@ -34,13 +34,14 @@ def found(vectors, tokenizer):
     }
 
 
-@pytest.mark.parametrize("name", ["word2vec", "glove", "windows", "gz", "tabs"])
+@pytest.mark.parametrize("name", ["word2vec", "glove", "windows", "gz", "tabs", "bom"])
 def test_words_are_found_as_they_are_or_in_lower_case(words, tmp_path, name):
     data = {
         "word2vec": WORD2VEC,
         "glove": WORD2VEC.split(b"\n", 1)[1],
         "windows": WORD2VEC.replace(b"\n", b"\r\n"),
         "gz": gzip.compress(WORD2VEC),
+        "bom": b"\xef\xbb\xbf" + WORD2VEC,
         "tabs": WORD2VEC.split(b"\n", 1)[1].replace(b" ", b"\t"),
     }[name]
     path = tmp_path / ("v.txt.gz" if name == "gz" else "v.txt")
@@ -73,6 +74,8 @@ def test_a_word_may_hold_spaces_and_the_first_line_counts(words, tmp_path):
         (b"the 1 nan\n", ":1"),
         (b"the 1 1e50\n", ":1"),
         (b"the\n", ":1"),
+        (b"2 3\nthe 1 2\ncat 1 2\n", ":2"),
+        (b"3 2\nthe 1 2\ncat 1 2\n", "holds 2 vectors, and its first line says 3"),
         (b"", "empty"),
     ],
 )
@@ -111,6 +114,16 @@ def test_a_checkpoints_embedding_is_found_by_its_bytes(corpus, words, tmp_path):
     one_hot = run(corpus, tmp_path, "one-hot", ModelConfig(hidden=8, embedding=0))
     with pytest.raises(UsageError, match="no embedding"):
         read_vectors(one_hot, corpus.tokenizer)
+
+
+def test_of_an_equal_vocabulary_every_row_is_taken(tmp_path):
+    """Bytes for rare words and words may be spelled alike."""
+    text = TEXT.replace("cat", "a") + "A rare thing"
+    corpus = make_corpus(tmp_path / "rare", text, TokenizerConfig(tokenizer="word"))
+    spelled = [token for token in corpus.tokenizer.token_bytes if token]
+    assert len(set(spelled)) < len(spelled)
+    first = run(corpus, tmp_path, "first")
+    assert (read_vectors(first, corpus.tokenizer).vectors_VE == embedding(first)).all()
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -52,9 +52,11 @@ def train(
         ),
     ] = None,
     cell: Annotated[
-        Literal[CellName, "ngram"],
-        typer.Option(help="The recurrent cell, or ngram: count instead of learning."),
-    ] = "lstm",
+        Literal[CellName, "ngram"] | None,
+        typer.Option(
+            help="The recurrent cell, or ngram: count instead of learning.", show_default="lstm"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
@@ -88,16 +90,17 @@ def train(
             "a language model cannot be bidirectional: it would see what it is to predict"
         )
     stop = StopSignal()
-    _check_together(cell, model, ngram, training)
-    if cell != "ngram":
-        model = replace(model, cell=cell)
     if resume:
         if output is not None:
             raise UsageError("--resume goes on in the run's own folder; leave out -o")
-        if model != ModelConfig() or cell == "ngram":
+        if cell is not None or model != ModelConfig() or ngram != NgramConfig():
             raise UsageError("--resume keeps the run's model; leave out its options")
         events = resume_events(corpus, training, stop)
     else:
+        cell = cell or "lstm"
+        _check_together(cell, model, ngram, training)
+        if cell != "ngram":
+            model = replace(model, cell=cell)
         with Inputs() as inputs:
             tokenized = find_corpus(corpus, inputs)
         folder, name = _run_place(output, tokenized)
@@ -258,6 +261,8 @@ def train_events(
         training = replace(training, embedding_from=printable(path))
         vectors = read_vectors(find_run(path), corpus.tokenizer)
         model = _fitting(model, vectors, training)
+    elif training.freeze_embedding:
+        warn("--freeze-embedding without --embedding-from keeps random vectors")
     parts = count_parameters(model, corpus.header.vocabulary)
     say(
         facts(

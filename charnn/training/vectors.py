@@ -1,5 +1,6 @@
 """Embeddings from elsewhere: a word2vec or GloVe text file, or another checkpoint."""
 
+import codecs
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class Vectors:
 def read_vectors(path: Path, tokenizer: Tokenizer) -> Vectors:
     """Read vectors for the tokens of a vocabulary.
 
-    In a checkpoint a token is found by its bytes. In a text file, where a line is a word and its
+    The vectors of an equal vocabulary are taken row by row; in another one's checkpoint a token is
+    found by its bytes. In a text file, where a line is a word and its
     numbers (word2vec begins with a line of two counts, GloVe does not), it is found by its text
     without the white space around it, and failing that in lower case; the first line counts.
 
@@ -56,6 +58,8 @@ def _from_checkpoint(path: Path, tokenizer: Tokenizer) -> Vectors:
         raise UsageError(f"{path} has no embedding: it reads one-hot vectors, or counts")
     rows = {token: row for row, token in enumerate(checkpoint.tokenizer.token_bytes)}
     numbers = [rows.get(token, -1) for token in tokenizer.token_bytes]
+    if checkpoint.tokenizer.token_bytes == tokenizer.token_bytes:
+        numbers = list(range(len(numbers)))  # a byte and a word may be spelled alike
     found_V = np.array(numbers) >= 0
     return Vectors(np.where(found_V[:, None], table[numbers], 0).astype(np.float32), found_V)
 
@@ -71,14 +75,17 @@ def _from_text(path: Path, tokenizer: Tokenizer) -> Vectors:
     # 2: found as it is; 1: found in lower case; 0: not found.
     rank_V = np.zeros(tokenizer.vocabulary_size, dtype=np.int8)
     vectors_VE: NDArray[np.float32] | None = None
+    promised, lines = None, 0
     for number, line in enumerate(_lines(path), start=1):
         fields = line.split(b" ") if b"\t" not in line else line.split(b"\t")
         if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
-            continue  # how many words, and how many numbers each
+            promised, promised_size = map(int, fields)
+            continue
+        lines += 1
         if vectors_VE is None:
-            vectors_VE = np.zeros((len(rank_V), max(len(fields) - 1, 0)), dtype=np.float32)
-            if len(fields) < 2:
+            if len(fields) < 2 or (promised is not None and len(fields) - 1 != promised_size):
                 raise InputError(f"{path}:{number} is no word with its numbers")
+            vectors_VE = np.zeros((len(rank_V), len(fields) - 1), dtype=np.float32)
         size = vectors_VE.shape[1]
         word = b" ".join(fields[:-size])  # some words hold spaces
         as_it_is = [id for id in exact.get(word, ()) if rank_V[id] < 2]
@@ -89,6 +96,8 @@ def _from_text(path: Path, tokenizer: Tokenizer) -> Vectors:
             rank_V[as_it_is] = 2
     if vectors_VE is None:
         raise InputError(f"{path} is empty: it holds no vectors")
+    if promised is not None and lines != promised:
+        raise InputError(f"{path} holds {lines:,} vectors, and its first line says {promised:,}")
     return Vectors(vectors_VE, rank_V > 0)
 
 
@@ -102,9 +111,11 @@ def _numbers(path: Path, number: int, fields: list[bytes], size: int) -> Any:
 
 def _lines(path: Path) -> Any:
     """The lines of a file, however large, compressed or not, without white space at the end."""
-    rest = b""
+    rest, begins = b"", True
     for chunk in read_file(path):
         *lines, rest = (rest + chunk).split(b"\n")
+        if begins and lines:
+            lines[0], begins = lines[0].removeprefix(codecs.BOM_UTF8), False
         yield from (line.rstrip() for line in lines if line.strip())
     if rest.strip():
         yield rest.rstrip()
