@@ -70,8 +70,9 @@ def train(
 ) -> None:
     """Train a language model.
 
-    With --resume, CORPUS names the run. It goes on as if it had not stopped; a new budget
-    counts from where it stands, and the learning rate falls anew to the end of that.
+    With --resume, CORPUS names the run. It goes on as if it had not stopped;
+    a new budget counts from where it stands, and the learning rate falls
+    anew to the end of that.
 
     Examples:
         charnn train
@@ -159,7 +160,7 @@ def _count(
         counted = count(corpus, ngram, folder, name, advance)
     grams = ", ".join(f"{n:,} {k}-grams" for k, n in enumerate(counted.ngrams, start=1))
     nats = counted.validation_nats
-    say(facts({"": grams, "run": counted.run}, width=7))
+    say(facts({"": grams, "run": counted.run}, width=6))
     if nats is not None:
         say(f"validation loss {nats:.4f} nats")
     say(f"write with it: charnn generate -m {counted.run}")
