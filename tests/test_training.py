@@ -1,6 +1,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,9 +40,9 @@ MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
 SMALL = {"batch": 4, "bptt": 16, "lr": 1e-2, "warm_up": 5, "dropout": 0.3, "threads": 1}
 
 
-def run_events(corpus, folder, stop=lambda: False, **options):
+def run_events(corpus, folder, stop=lambda: False, model=MODEL, **options):
     config = TrainingConfig(**{**SMALL, **options})
-    return list(train(corpus, MODEL, config, folder, "run", stop=stop))
+    return list(train(corpus, model, config, folder, "run", stop=stop))
 
 
 def metrics(run):
@@ -246,9 +247,12 @@ def final_weights(run):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("stop_at", [1, 7, 20])
-def test_resume_is_bit_exact(corpus, tmp_path, stop_at, precision):
-    options = {"steps": 30, "precision": precision}
+@pytest.mark.parametrize(
+    ("stop_at", "cell"),
+    [(1, "lstm"), (7, "lstm"), (20, "lstm"), *((7, cell) for cell in CELLS if cell != "lstm")],
+)
+def test_resume_is_bit_exact(corpus, tmp_path, stop_at, cell, precision):
+    options = {"steps": 30, "precision": precision, "model": replace(MODEL, cell=cell)}
     whole = run_events(corpus, tmp_path / "whole", **options)
     steps = iter(range(1, 31))
     first = run_events(corpus, tmp_path / "cut", stop=lambda: next(steps) == stop_at, **options)
