@@ -128,19 +128,16 @@ class NgramModel:
     ) -> None:
         self.vocabulary_size, self.start_id, self.end_id = vocabulary, start_id, end_id
         self.order = len(tensors["discounts"])
-        unigrams = tensors["grams.1.counts"]
-        keys = np.arange(vocabulary)
-        uniform = np.full(vocabulary, 1 / vocabulary)
-        lowest = _Order(keys, unigrams, tensors["discounts"][0], 1, vocabulary)
-        lowest.add(uniform, 0)
-        self._unigrams_V = uniform
-        self._orders = []
-        contexts = vocabulary
-        for k in range(2, self.order + 1):
-            keys, counts = tensors[f"grams.{k}.keys"], tensors[f"grams.{k}.counts"]
-            taken = tensors["discounts"][k - 1]
-            self._orders.append(_Order(keys, counts, taken, contexts, vocabulary))
-            contexts = len(keys)
+        keys, contexts = np.arange(vocabulary), 1
+        orders = []
+        for k, taken in enumerate(tensors["discounts"], start=1):
+            if k > 1:
+                keys, contexts = tensors[f"grams.{k}.keys"], len(keys)
+            counts = tensors[f"grams.{k}.counts"]
+            orders.append(_Order(keys, counts, taken, contexts, vocabulary))
+        lowest, *self._orders = orders
+        self._unigrams_V = np.full(vocabulary, 1 / vocabulary)
+        lowest.add(self._unigrams_V, 0)
 
     def initial_state(self, batch: int) -> State:
         """Nothing was read: no context is known."""

@@ -153,10 +153,8 @@ def _count(
     from charnn.training.counting import count
 
     began = time.monotonic()
-    splits = corpus.header.splits
-    held_out = splits["validation"].tokens if "validation" in splits else 0
     say(facts(_corpus_facts(corpus) | {"model": f"n-grams of order {ngram.order}"}))
-    with token_bar("evaluating", held_out) as advance:
+    with token_bar("evaluating", _held_out(corpus)) as advance:
         counted = count(corpus, ngram, folder, name, advance)
     grams = ", ".join(f"{n:,} {k}-grams" for k, n in enumerate(counted.ngrams, start=1))
     nats = counted.validation_nats
@@ -251,8 +249,7 @@ def train_events(
     """A new run, with what is to be said of it."""
     from charnn.training.loop import train
 
-    splits = corpus.header.splits
-    if "validation" not in splits or splits["validation"].tokens < 2:
+    if _held_out(corpus) < 2:
         warn("nothing is held out, so the last model counts as the best")
     vectors = None
     if training.embedding_from is not None:
@@ -280,12 +277,16 @@ def train_events(
         yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
 
 
-def _corpus_facts(corpus: "TokenizedCorpus") -> dict[str, object]:
+def _held_out(corpus: "TokenizedCorpus") -> int:
+    """How many tokens are held out for validation."""
     splits = corpus.header.splits
-    held_out = splits["validation"].tokens if "validation" in splits else 0
+    return splits["validation"].tokens if "validation" in splits else 0
+
+
+def _corpus_facts(corpus: "TokenizedCorpus") -> dict[str, object]:
     return {
-        "corpus": f"{corpus.path}: {splits['train'].tokens:,} tokens to learn from, "
-        f"{held_out:,} to validate on, {corpus.header.vocabulary:,} symbols",
+        "corpus": f"{corpus.path}: {corpus.header.splits['train'].tokens:,} tokens to learn from, "
+        f"{_held_out(corpus):,} to validate on, {corpus.header.vocabulary:,} symbols",
     }
 
 

@@ -30,9 +30,9 @@ def read_vectors(path: Path, tokenizer: Tokenizer) -> Vectors:
     """Read vectors for the tokens of a vocabulary.
 
     The vectors of an equal vocabulary are taken row by row; in another one's checkpoint a token is
-    found by its bytes. In a text file, where a line is a word and its
-    numbers (word2vec begins with a line of two counts, GloVe does not), it is found by its text
-    without the white space around it, and failing that in lower case; the first line counts.
+    found by its bytes. In a text file, where a line is a word and its numbers (word2vec begins with
+    a line of two counts, GloVe does not), it is found by its text without the white space around
+    it, and failing that in lower case; the first line counts.
 
     Raises:
         InputError: the file cannot be read, or is not such a file.
@@ -56,10 +56,11 @@ def _from_checkpoint(path: Path, tokenizer: Tokenizer) -> Vectors:
     table = checkpoint.weights.get("embedding.weight")
     if table is None:
         raise UsageError(f"{path} has no embedding: it reads one-hot vectors, or counts")
-    rows = {token: row for row, token in enumerate(checkpoint.tokenizer.token_bytes)}
-    numbers = [rows.get(token, -1) for token in tokenizer.token_bytes]
-    if checkpoint.tokenizer.token_bytes == tokenizer.token_bytes:
-        numbers = list(range(len(numbers)))  # a byte and a word may be spelled alike
+    theirs, ours = checkpoint.tokenizer.token_bytes, tokenizer.token_bytes
+    if theirs == ours:
+        return Vectors(table, np.ones(len(ours), dtype=np.bool_))
+    rows = {token: row for row, token in enumerate(theirs)}
+    numbers = [rows.get(token, -1) for token in ours]
     found_V = np.array(numbers) >= 0
     return Vectors(np.where(found_V[:, None], table[numbers], 0).astype(np.float32), found_V)
 
