@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from charnn.architecture import ModelConfig
 from charnn.cells import CELLS
+from charnn.cells.arithmetic import multiply
 from charnn.cells.stack import Stack
 from charnn.checkpoint import Tensors
 from charnn.step import Floats, Ids, State, log_softmax
@@ -112,9 +113,7 @@ class Engine:
         return costs_N
 
     def _logits(self, hidden_BH: Floats) -> Floats:
-        logits_BV: Floats = hidden_BH @ self._output_VH.T
-        logits_BV += self._output_bias_V
-        return logits_BV
+        return np.add(multiply(hidden_BH, self._output_VH), self._output_bias_V, order="C")
 
     def _make_table(self) -> Floats | None:
         first = self._stack.layers[0]
@@ -128,6 +127,6 @@ class Engine:
     def _project(self, ids: Ids) -> Floats:
         """The first layer's share of the input, for ids of any shape."""
         if self._table_VG is not None:
-            return self._table_VG[ids]
+            return self._table_VG.take(ids, axis=0)
         assert self._embedding_VE is not None
         return self._stack.layers[0].project(self._embedding_VE[ids])

@@ -9,7 +9,7 @@ import torch
 
 from charnn.architecture import CellName, ModelConfig, count_parameters
 from charnn.cells import CELLS
-from charnn.cells.base import identity, relu, sigmoid
+from charnn.cells.arithmetic import identity, relu, sigmoid
 from charnn.cells.elman import Elman
 from charnn.cells.gru import GRU
 from charnn.cells.jordan import Jordan

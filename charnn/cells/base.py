@@ -69,21 +69,3 @@ class Cell(ABC):
     def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One whole step: the output [B, H] and the new state."""
         return self.advance(self.project(x_BI), state)
-
-
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow: (1 + tanh(x / 2)) / 2."""
-    y = np.tanh(x * x.dtype.type(0.5))
-    y += 1
-    y *= x.dtype.type(0.5)
-    return y
-
-
-def relu(x: Array) -> Array:
-    """max(x, 0), the rectifier."""
-    return np.maximum(x, 0)
-
-
-def identity(x: Array) -> Array:
-    """X itself: what a network is without its nonlinearities."""
-    return x

@@ -7,7 +7,8 @@ On disk, as in PyTorch: ``weight_ih`` [H, I], ``weight_hh`` [H, H], ``bias_ih`` 
 
 import numpy as np
 
-from charnn.cells.base import Activation, Array, Cell, State, relu
+from charnn.cells.arithmetic import multiply, relu
+from charnn.cells.base import Activation, Array, Cell, State
 
 
 class Elman(Cell):
@@ -20,7 +21,7 @@ class Elman(Cell):
     A linear network of one unit that is fed 1, 0, 0, ... shows what its weight is to the power of
     the time: it vanishes or explodes.
 
-    >>> from charnn.cells.base import identity
+    >>> from charnn.cells.arithmetic import identity
     >>> one, zero = np.ones((1, 1)), np.zeros(1)
     >>> cell = Elman(one, 1.01 * one, zero, zero, activation=identity)
     >>> y, state = cell.step(one, cell.initial_state(1))
@@ -61,7 +62,7 @@ class Elman(Cell):
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The step from W_ih x + b on."""
         (hidden_BH,) = state
-        hidden_BH = self._activation(projected_BG + hidden_BH @ self._weight_hh_HH.T)
+        hidden_BH = self._activation(projected_BG + multiply(hidden_BH, self._weight_hh_HH))
         return hidden_BH, (hidden_BH,)
 
 

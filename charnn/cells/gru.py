@@ -18,7 +18,8 @@ On disk, the gates stacked in the order r z n: ``weight_ih`` [3H, I] and ``weigh
 
 import numpy as np
 
-from charnn.cells.base import Activation, Array, Cell, State, sigmoid
+from charnn.cells.arithmetic import multiply, sigmoid
+from charnn.cells.base import Activation, Array, Cell, State
 
 
 class GRU(Cell):
@@ -61,10 +62,10 @@ class GRU(Cell):
         """The step from W_ih x + b on."""
         (hidden_BH,) = state
         H = self.output_size
-        gates_BG: Array = projected_BG[:, : 2 * H] + hidden_BH @ self._weight_hh_GH[: 2 * H].T
-        gates_BG = self._gate(gates_BG)
+        fed_back_BG = multiply(hidden_BH, self._weight_hh_GH[: 2 * H])
+        gates_BG = self._gate(projected_BG[:, : 2 * H] + fed_back_BG)
         reset_BH, update_BH = gates_BG[:, :H], gates_BG[:, H:]
-        seen_BH = (reset_BH * hidden_BH) @ self._weight_hh_GH[2 * H :].T
+        seen_BH = multiply(reset_BH * hidden_BH, self._weight_hh_GH[2 * H :])
         new_BH = self._activation(projected_BG[:, 2 * H :] + seen_BH)
         hidden_BH = update_BH * hidden_BH + (1 - update_BH) * new_BH
         return hidden_BH, (hidden_BH,)
@@ -95,7 +96,7 @@ class GRUResetAfter(GRU):
         """The step from W_ih x + b on."""
         (hidden_BH,) = state
         H = self.output_size
-        fed_back_BG = hidden_BH @ self._weight_hh_GH.T
+        fed_back_BG = multiply(hidden_BH, self._weight_hh_GH)
         gates_BG = self._gate(projected_BG[:, : 2 * H] + fed_back_BG[:, : 2 * H])
         reset_BH, update_BH = gates_BG[:, :H], gates_BG[:, H:]
         seen_BH = reset_BH * (fed_back_BG[:, 2 * H :] + self._bias_hn_H)

@@ -12,6 +12,7 @@ On disk: ``weight_ih`` [H, I], ``weight_oh`` [H, O], ``bias_h`` [H], ``weight_ho
 
 import numpy as np
 
+from charnn.cells.arithmetic import multiply
 from charnn.cells.base import Activation, Array, Cell, State
 
 
@@ -59,6 +60,7 @@ class Jordan(Cell):
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The step from W_ih x + b_h on."""
         (output_BO,) = state
-        hidden_BH = self._activation(projected_BG + output_BO @ self._weight_oh_HO.T)
-        output_BO = self._output_activation(hidden_BH @ self._weight_ho_OH.T + self._bias_O)
+        hidden_BH = self._activation(projected_BG + multiply(output_BO, self._weight_oh_HO))
+        read_BO = multiply(hidden_BH, self._weight_ho_OH) + self._bias_O
+        output_BO = self._output_activation(read_BO)
         return output_BO, (output_BO,)

@@ -13,7 +13,8 @@ On disk, as in PyTorch: ``weight_ih`` [4H, I], ``weight_hh`` [4H, H], ``bias_ih`
 
 import numpy as np
 
-from charnn.cells.base import Activation, Array, Cell, State, sigmoid
+from charnn.cells.arithmetic import multiply, sigmoid
+from charnn.cells.base import Activation, Array, Cell, State
 
 
 class LSTM(Cell):
@@ -37,11 +38,12 @@ class LSTM(Cell):
         gate: Activation = sigmoid,
         activation: Activation = np.tanh,
     ) -> None:
-        # Side by side, a step is one product: W [x, h].
-        self._weight_GK = np.concatenate((weight_ih, weight_hh), axis=1)
-        inputs = weight_ih.shape[1]
-        super().__init__(self._weight_GK[:, :inputs], bias_ih + bias_hh, weight_hh.shape[1])
-        self._weight_hh_GH = self._weight_GK[:, inputs:]
+        # The gates side by side, and both products in one: W [x, h].
+        H, inputs = weight_hh.shape[1], weight_ih.shape[1]
+        i_f_o_g = np.r_[: 2 * H, 3 * H : 4 * H, 2 * H : 3 * H]
+        self._weight_GK = np.concatenate((weight_ih, weight_hh), axis=1)[i_f_o_g]
+        super().__init__(self._weight_GK[:, :inputs], (bias_ih + bias_hh)[i_f_o_g], H)
+        self._weight_hh_GH = np.ascontiguousarray(self._weight_GK[:, inputs:])
         self._gate, self._activation = gate, activation
 
     @staticmethod
@@ -62,23 +64,19 @@ class LSTM(Cell):
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state
-        gates_BG = hidden_BH @ self._weight_hh_GH.T
-        gates_BG += projected_BG
-        return self._activate(gates_BG, cell_BH)
+        return self._activate(multiply(hidden_BH, self._weight_hh_GH), projected_BG, cell_BH)
 
     def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One step, as one matrix product."""
         hidden_BH, cell_BH = state
-        gates_BG = np.concatenate((x_BI, hidden_BH), axis=1) @ self._weight_GK.T
-        gates_BG += self._bias_G
-        return self._activate(gates_BG, cell_BH)
+        x_BK = np.concatenate((x_BI, hidden_BH), axis=1)
+        return self._activate(multiply(x_BK, self._weight_GK), self._bias_G, cell_BH)
 
-    def _activate(self, gates_BG: Array, cell_BH: Array) -> tuple[Array, State]:
+    def _activate(self, product_BG: Array, rest: Array, cell_BH: Array) -> tuple[Array, State]:
         H = self.output_size
-        input_and_forget = self._gate(gates_BG[:, : 2 * H])
-        new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
-        output_BH = self._gate(gates_BG[:, 3 * H :])
-        cell_BH = input_and_forget[:, H:] * cell_BH
-        cell_BH += input_and_forget[:, :H] * new_BH
-        hidden_BH = output_BH * self._activation(cell_BH)
+        before_BG = np.add(product_BG, rest, order="C")
+        gates_BG = self._gate(before_BG[:, : 3 * H])
+        cell_BH = gates_BG[:, H : 2 * H] * cell_BH
+        cell_BH += gates_BG[:, :H] * self._activation(before_BG[:, 3 * H :])
+        hidden_BH = gates_BG[:, 2 * H :] * self._activation(cell_BH)
         return hidden_BH, (hidden_BH, cell_BH)

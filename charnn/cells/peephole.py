@@ -17,7 +17,8 @@ without their weight_ch both are the LSTM.
 
 import numpy as np
 
-from charnn.cells.base import Activation, Array, Cell, State, sigmoid
+from charnn.cells.arithmetic import multiply, sigmoid
+from charnn.cells.base import Activation, Array, Cell, State
 
 
 class Peephole(Cell):
@@ -64,7 +65,7 @@ class Peephole(Cell):
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state
         H = self.output_size
-        gates_BG = projected_BG + hidden_BH @ self._weight_hh_GH.T
+        gates_BG = projected_BG + multiply(hidden_BH, self._weight_hh_GH)
         seen_BG = self._weight_ch[: 2 * H] * np.concatenate((cell_BH, cell_BH), axis=1)
         input_and_forget = self._gate(gates_BG[:, : 2 * H] + seen_BG)
         new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
@@ -91,8 +92,8 @@ class PeepholeFull(Peephole):
         """The step from W_ih x + b on."""
         hidden_BH, cell_BH = state
         H = self.output_size
-        fed_back_BG = hidden_BH @ self._weight_hh_GH.T + cell_BH @ self._weight_ch.T
-        gates_BG = projected_BG + fed_back_BG
+        gates_BG = projected_BG + multiply(hidden_BH, self._weight_hh_GH)
+        gates_BG += multiply(cell_BH, self._weight_ch)
         input_and_forget = self._gate(gates_BG[:, : 2 * H])
         new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
         cell_BH = input_and_forget[:, H:] * cell_BH + input_and_forget[:, :H] * new_BH
