@@ -62,3 +62,7 @@ class UnknownTokenError(CharnnError):
 
 class TrainingError(CharnnError):
     """Training cannot go on."""
+
+
+class GenerationError(CharnnError):
+    """No text can be written as it was asked for."""

@@ -1,16 +1,25 @@
 """Text to text: a prompt goes in, and what the model writes comes out as it is made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from charnn.decode.beam import Finished, beam_search
-from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
+from charnn.context import Context
+from charnn.decode.beam import BeamSearch, Finished
+from charnn.decode.config import Decoding, GenerationConfig
+from charnn.decode.guides import Guide, Guides, Mask, NoRepeatNgram, RepetitionPenalty
 from charnn.decode.loop import BLOCK, generate, greedy, sampler
-from charnn.step import Floats, State, StepModel, pad
+from charnn.errors import GenerationError
+from charnn.step import StepModel
 from charnn.text.base import Tokenizer, UnknownTally
-from charnn.text.streaming import TextStream, first_stop, stop_test
+from charnn.text.streaming import TextStream, stop_test
+
+#: A text whose second half repeats this often goes round in circles.
+_ROUNDS = 3
+
+#: Shorter texts may repeat themselves.
+_SHORT = 60
 
 
 @dataclass(frozen=True)
@@ -18,11 +27,14 @@ class Generated:
     """A text that is finished."""
 
     sample: int
-    text: str
-    """What was written, without the prompt, up to the stop string or the document's end."""
     finished: Finished
+    text: str = ""
+    """What was written, without the prompt, up to the stop string or the document's end.
+
+    Like all that follows, it is kept if details were asked for, or beams searched.
+    """
     ids: tuple[int, ...] = ()
-    """The generated ids, if details were asked for."""
+    """The generated ids."""
     log_probs: tuple[float, ...] = ()
     """Of each id, nats, under the model alone."""
     score: float = 0.0
@@ -50,14 +62,12 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str | bytes) -> tuple[list[int],
 def write(
     model: StepModel,
     tokenizer: Tokenizer,
-    prompt: list[int],
-    config: GenerationConfig,
-    sampling: SamplingConfig,
-    beam: BeamConfig,
+    context: Context,
+    decoding: Decoding,
     *,
     details: bool = False,
 ) -> Iterator[Piece | Generated]:
-    """Continue a prompt.
+    """Continue what was read.
 
     Yields pieces of text as they become sure, those of several samples interleaved, and each
     text as a whole once it is finished. The pieces of a sample joined are its text.
@@ -65,51 +75,83 @@ def write(
     Args:
         model: what predicts.
         tokenizer: turns ids into text.
-        prompt: the ids to continue; none at all begins a text.
-        config: what is to be written; its seed must be set, unless nothing is drawn.
-        sampling: how the next token is drawn.
-        beam: how beams are searched, if they are.
-        details: whether to keep ids and log-probabilities.
+        context: what the model has read.
+        decoding: what is to be written, and how; its seed must be set, unless nothing is drawn.
+        details: whether texts are kept as a whole, with ids and log-probabilities.
+
+    Raises:
+        UsageError: no text can match what is asked for.
+        GenerationError: what is asked for left nothing to go on with.
     """
-    ids_1T, lengths_1 = pad([prompt])
-    logits_1V, state = model.prefill(ids_1T, lengths_1, model.initial_state(1))
-    if beam.beams:
-        yield from _search(model, tokenizer, logits_1V, state, config, beam)
+    guides = _guides(model, tokenizer, context, decoding)
+    if decoding.beam.beams:
+        yield from _search(model, tokenizer, context, decoding, guides)
         return
-    for first in range(0, config.samples, BLOCK):
-        samples = range(first, min(first + BLOCK, config.samples))
-        yield from _draw(
-            model, tokenizer, logits_1V, state, config, sampling, samples, details=details
+    count = decoding.generation.samples
+    for first in range(0, count, BLOCK):
+        samples = range(first, min(first + BLOCK, count))
+        yield from _draw(model, tokenizer, context, decoding, guides, samples, details=details)
+
+
+def _guides(model: StepModel, tokenizer: Tokenizer, context: Context, decoding: Decoding) -> Guides:
+    config, generation = decoding.guide, decoding.generation
+    guides: list[Guide] = []
+    if config.repetition_penalty != 1:
+        guides.append(
+            RepetitionPenalty(config.repetition_penalty, model.vocabulary_size, context.ids)
         )
+    if config.no_repeat_ngram:
+        guides.append(NoRepeatNgram(config.no_repeat_ngram, context.ids))
+    if config.ban or config.regex:
+        # Takes time to import, and few ask for it.
+        from charnn.decode.constraints import Constraint
+
+        constraint = Constraint(
+            tokenizer.token_bytes,
+            max_tokens=generation.max_tokens,
+            end_id=model.end_id,
+            patterns=config.regex,
+            banned=config.ban,
+            stop=generation.stop,
+            max_lines=generation.lines,
+        )
+        names = [name for name in ("ban", "regex") if getattr(config, name)]
+        guides.append(Mask(constraint, " and ".join(f"--{name}" for name in names)))
+    return Guides(guides)
 
 
 def _draw(
     model: StepModel,
     tokenizer: Tokenizer,
-    logits_1V: Floats,
-    state: State,
-    config: GenerationConfig,
-    sampling: SamplingConfig,
+    context: Context,
+    decoding: Decoding,
+    guides: Guides,
     samples: range,
     *,
     details: bool,
 ) -> Iterator[Piece | Generated]:
+    config = decoding.generation
     if config.greedy:
         choose = greedy()
     else:
         assert config.seed is not None
-        choose = sampler(sampling, config.seed, samples)
-    rows = {row: _Row(tokenizer, sample, config.stop) for row, sample in enumerate(samples)}
-    steps = generate(model, logits_1V, state, len(samples), config.max_tokens, choose)
+        choose = sampler(decoding.sampling, config.seed, samples)
+    rows = {row: _Row(tokenizer, sample, config) for row, sample in enumerate(samples)}
+    steps = generate(
+        model, context.logits_1V, context.state, len(samples), config.max_tokens, choose, guides
+    )
     for n, step in enumerate(steps, start=1):
         ids_B = step.ids_B.tolist()
-        if details:
-            log_probs_B = step.log_probs_B().tolist()
-            for number, row in rows.items():
-                row.ids.append(ids_B[number])
-                row.log_probs.append(log_probs_B[number])
+        log_probs_B = step.log_probs_B().tolist() if details else None
         for number, row in list(rows.items()):
-            text = row.read(ids_B[number], last=n == config.max_tokens)
+            if step.blocked_B is not None and step.blocked_B[number]:
+                raise GenerationError(
+                    f"{guides} left no token to go on with, after {n - 1}", "ask for less"
+                )
+            complete = step.complete_B is not None and bool(step.complete_B[number])
+            text = row.read(ids_B[number], complete=complete, last=n == config.max_tokens)
+            if log_probs_B is not None:
+                row.keep(text, ids_B[number], log_probs_B[number])
             if text:
                 yield Piece(row.sample, text)
             if row.finished:
@@ -122,56 +164,99 @@ def _draw(
 class _Row:
     """A sample that is being written."""
 
-    def __init__(self, tokenizer: Tokenizer, sample: int, stop: tuple[str, ...]) -> None:
+    def __init__(self, tokenizer: Tokenizer, sample: int, config: GenerationConfig) -> None:
         self.sample = sample
         self.finished: Finished | None = None
-        self.ids: list[int] = []
-        self.log_probs: list[float] = []
         self._tokenizer = tokenizer
-        self._stream = TextStream(stop)
+        self._stream = TextStream(config.stop, config.lines)
         self._pieces: list[str] = []
+        self._ids: list[int] = []
+        self._log_probs: list[float] = []
 
-    def read(self, id: int, *, last: bool) -> str:
+    def read(self, id: int, *, complete: bool, last: bool) -> str:
         """Take the next id; returns the text that became sure."""
-        if id == self._tokenizer.end_id:
+        ends = id == self._tokenizer.end_id
+        piece = "" if ends else self._stream.feed(self._tokenizer.token_bytes[id])
+        if self._stream.stopped:
+            self.finished = "stop"
+        elif ends or complete:
             self.finished = "end"
-            piece = self._stream.finish()
-        else:
-            piece = self._stream.feed(self._tokenizer.token_bytes[id])
-            if self._stream.stopped:
-                self.finished = "stop"
-            elif last:
-                self.finished = "length"
-                piece += self._stream.finish()
+        elif last:
+            self.finished = "length"
+        return piece + self._stream.finish() if self.finished else piece
+
+    def keep(self, piece: str, id: int, log_prob: float) -> None:
+        """Keep what was read for the whole."""
         self._pieces.append(piece)
-        return piece
+        self._ids.append(id)
+        self._log_probs.append(log_prob)
 
     def generated(self) -> Generated:
+        """The whole."""
         assert self.finished is not None
-        score = sum(self.log_probs) / max(len(self.log_probs), 1)
+        score = sum(self._log_probs) / max(len(self._log_probs), 1)
         text = "".join(self._pieces)
-        ids, log_probs = tuple(self.ids), tuple(self.log_probs)
-        return Generated(self.sample, text, self.finished, ids, log_probs, score)
+        ids, log_probs = tuple(self._ids), tuple(self._log_probs)
+        return Generated(self.sample, self.finished, text, ids, log_probs, score)
 
 
 def _search(
     model: StepModel,
     tokenizer: Tokenizer,
-    logits_1V: Floats,
-    state: State,
-    config: GenerationConfig,
-    beam: BeamConfig,
+    context: Context,
+    decoding: Decoding,
+    guides: Guides,
 ) -> Iterator[Piece | Generated]:
-    stopped = stop_test(tokenizer.token_bytes, config.stop) if config.stop else lambda ids: False
-    found = beam_search(model, logits_1V, state, config.max_tokens, beam, stopped)
-    for rank, one in enumerate(found):
-        ids = one.ids[:-1] if one.finished == "end" else one.ids
-        stream = TextStream()
-        text = stream.feed(tokenizer.decode(ids))
-        if (cut := first_stop(text, config.stop)) is not None:
-            text = text[:cut]
-        yield Piece(rank, text)
-        yield Generated(rank, text, one.finished, one.ids, one.log_probs, one.score)
+    config = decoding.generation
+
+    def text_of(ids: Sequence[int]) -> str:
+        stream = TextStream(config.stop, config.lines)
+        return stream.feed(tokenizer.decode(_without_end(ids, tokenizer))) + stream.finish()
+
+    search = BeamSearch(
+        model,
+        context.logits_1V,
+        context.state,
+        config.max_tokens,
+        decoding.beam,
+        guides=guides,
+        stopped=(
+            stop_test(tokenizer.token_bytes, config.stop, config.lines)
+            if config.stop or config.lines
+            else None
+        ),
+        same=text_of,
+    )
+    stream = TextStream(config.stop, config.lines)
+    for ids in search:
+        if decoding.beam.nbest == 1:
+            text = stream.feed(tokenizer.decode(_without_end(ids, tokenizer)))
+            if text:
+                yield Piece(0, text)
+    if decoding.beam.nbest == 1 and (text := stream.finish()):
+        yield Piece(0, text)
+    for rank, one in enumerate(search.found):
+        text = text_of(one.ids)
+        if decoding.beam.nbest > 1:
+            yield Piece(rank, text)
+        yield Generated(rank, one.finished, text, one.ids, one.log_probs, one.score)
+
+
+def _without_end(ids: Sequence[int], tokenizer: Tokenizer) -> Sequence[int]:
+    return ids[:-1] if ids and ids[-1] == tokenizer.end_id else ids
+
+
+def goes_in_circles(text: str) -> bool:
+    """Whether the second half of a text says the same again and again.
+
+    >>> goes_in_circles("Then he said it, " + "and he said it " * 9)
+    True
+    """
+    half = text[len(text) // 2 :]
+    if len(text) < _SHORT:
+        return False
+    # A text has a period where it is found again in itself.
+    return any(half.startswith(half[period:]) for period in range(1, len(half) // _ROUNDS + 1))
 
 
 def fresh_seed() -> int:

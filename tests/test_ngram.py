@@ -14,7 +14,7 @@ from nltk.util import everygrams
 
 from charnn.architecture import NgramConfig
 from charnn.checkpoint import check_ngrams
-from charnn.decode.beam import beam_search
+from charnn.decode.beam import BeamSearch
 from charnn.decode.config import BeamConfig, SamplingConfig
 from charnn.decode.loop import generate, sampler
 from charnn.errors import UsageError
@@ -186,7 +186,7 @@ def test_an_unseen_symbol_before_changes_nothing_but_the_context():
 def test_what_cannot_be_is_never_searched_nor_drawn():
     model = model_of([0, 1, 0, 1, 0, 2], 2, "maximum-likelihood", V=3)
     logits_1V, state = model.prefill(*pad([[1]]), model.initial_state(1))
-    found = list(beam_search(model, logits_1V, state, 2, BeamConfig(beams=8)))
+    found = BeamSearch(model, logits_1V, state, 2, BeamConfig(beams=8)).run()
     assert {tuple(text.ids) for text in found} <= {(0, 1), (0, 2)}
     assert all(np.isfinite(text.score) for text in found)
     sampling = SamplingConfig(temperature=3.0, top_k=3)

@@ -10,7 +10,7 @@ from charnn.cli.generate import write_out
 from charnn.cli.options import Quiet
 from charnn.cli.places import CHECKPOINTS, Inputs, bundled
 from charnn.cli.train import StopSignal, find_corpus, train_events, watch
-from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig
+from charnn.decode.config import Decoding, GenerationConfig, SamplingConfig
 from charnn.training.config import TrainingConfig
 
 _NAME = "demo"
@@ -43,4 +43,4 @@ def demo(
     say("\nand this is what it writes:\n")
     generation = GenerationConfig(max_tokens=_PAGE_TOKENS, seed=seed)
     sampling = SamplingConfig(temperature=_TEMPERATURE)
-    write_out(open_model(ended.run), b"", generation, sampling, BeamConfig())
+    write_out(open_model(ended.run), b"", Decoding(generation, sampling))

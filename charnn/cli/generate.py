@@ -1,37 +1,55 @@
 """``charnn generate``: text alone on stdout."""
 
+import os
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, say, warn
+from charnn.cli.console import Payload, be_quiet, fail, say, warn
 from charnn.cli.options import Json, Model, Quiet, spread_configs
 from charnn.cli.places import find_run
-from charnn.decode.config import BeamConfig, GenerationConfig, SamplingConfig, check_together
-from charnn.errors import InputError, UsageError
+from charnn.decode.config import (
+    BeamConfig,
+    Decoding,
+    GenerationConfig,
+    GuideConfig,
+    SamplingConfig,
+)
+from charnn.errors import CharnnError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from charnn.context import Context
     from charnn.generation import Generated
     from charnn.models import Model as LanguageModel
+
+Prompt = Annotated[
+    str | None, typer.Option("-p", "--prompt", help="Text to continue.", show_default=False)
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--file", help="Continue this file's text; - is stdin.", show_default=False),
+]
 
 
 @spread_configs
 def generate(
     generation: GenerationConfig,
     sampling: SamplingConfig,
+    guide: GuideConfig,
     beam: BeamConfig,
-    prompt: Annotated[
-        str | None, typer.Option("-p", "--prompt", help="Text to continue.", show_default=False)
-    ] = None,
-    file: Annotated[
+    prompt: Prompt = None,
+    file: PromptFile = None,
+    state: Annotated[
         Path | None,
-        typer.Option(
-            "-f", "--file", help="Continue this file's text; - is stdin.", show_default=False
-        ),
+        typer.Option(help="Go on from what charnn prime read.", show_default=False),
     ] = None,
+    interactive: Annotated[
+        bool, typer.Option("-i", "--interactive", help="Type a prompt, read on, and again.")
+    ] = False,
     echo: Annotated[bool, typer.Option(help="Write the prompt before what follows it.")] = True,
     model: Model = None,
     json: Json = False,
@@ -45,28 +63,75 @@ def generate(
         charnn generate --beam 5 --nbest 3 -p "The fox"
 
         charnn generate --samples 8 --temperature 1.1 --seed 7 --json
+
+        charnn generate --regex "[A-Z][^e]*[.]" --until-line
     """
+    from charnn.context import load_context
     from charnn.models import open_model
 
     be_quiet(quiet)
-    check_together(generation, sampling, beam)
-    text = _prompt(prompt, file)
+    decoding = Decoding(generation, sampling, guide, beam)
+    if interactive and (prompt is not None or file is not None):
+        raise UsageError("--interactive asks for prompts; --prompt and --file give one")
+    text = b"" if interactive else read_prompt_option(prompt, file)
     opened = open_model(find_run(model))
-    write_out(opened, text, generation, sampling, beam, echo=echo, json=json)
+    before = load_context(state, opened.checkpoint, opened.step_model) if state else None
+    if not interactive:
+        write_out(opened, text, decoding, before=before, echo=echo, json=json)
+        return
+    for line in _typed_prompts():
+        try:
+            write_out(opened, line.encode(), decoding, before=before, echo=echo, json=json)
+        except KeyboardInterrupt:
+            say()
+        except CharnnError as error:
+            fail(str(error))
 
 
 def write_out(
     model: "LanguageModel",
     prompt: bytes,
-    generation: GenerationConfig,
-    sampling: SamplingConfig,
-    beam: BeamConfig,
+    decoding: Decoding,
     *,
+    before: "Context | None" = None,
     echo: bool = True,
     json: bool = False,
 ) -> None:
     """Continue a prompt on stdout."""
-    from charnn.generation import Piece, encode_prompt, fresh_seed, write
+    from charnn.generation import Piece, fresh_seed, goes_in_circles, write
+
+    generation = decoding.generation
+    if decoding.draws and generation.seed is None:
+        generation = replace(generation, seed=fresh_seed())
+        decoding = replace(decoding, generation=generation)
+        say(f"seed: {generation.seed}")
+    context = read(model, prompt, before)
+    written = write(model.step_model, model.tokenizer, context, decoding, details=json)
+    payload = Payload()
+    shown = prompt.decode("utf-8", "replace")
+    texts = _Texts(payload, shown if echo else "")
+    told = False
+    for one in written:
+        if isinstance(one, Piece):
+            if not json:
+                texts.add(one.sample, one.text)
+            continue
+        if json:
+            payload.json(_record(one, shown, decoding, model))
+        else:
+            texts.finish(one.sample)
+        if decoding.beam.beams and not told and goes_in_circles(one.text):
+            told = True
+            warn(
+                "the likeliest text goes round in circles, as it does where no end is in sight;"
+                " --no-repeat-ngram 12 forbids it, and without --beam text is drawn instead"
+            )
+
+
+def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None) -> "Context":
+    """Let a model read a prompt; says what of it the model does not know."""
+    from charnn.context import read_prompt
+    from charnn.generation import encode_prompt
 
     tokenizer = model.tokenizer
     try:
@@ -76,25 +141,37 @@ def write_out(
     if tally.count:
         what = "replaced" if tokenizer.unknown_id is not None else "skipped"
         warn(f"the model never saw part of the prompt, which is {what}: {tally}")
-    drawn = not (generation.greedy or beam.beams)
-    if drawn and generation.seed is None:
-        generation = replace(generation, seed=fresh_seed())
-        say(f"seed: {generation.seed}")
+    return read_prompt(model.step_model, ids, before)
 
-    written = write(model.step_model, tokenizer, ids, generation, sampling, beam, details=json)
-    payload = Payload()
-    shown = prompt.decode("utf-8", "replace")
-    if json:
-        for one in written:
-            if not isinstance(one, Piece):
-                payload.json(_record(one, shown, generation.seed if drawn else None))
+
+def _typed_prompts() -> Iterator[str]:
+    """Lines typed at a terminal, with history and the usual editing keys; or lines of a pipe."""
+    if not sys.stdin.isatty():
+        for line in sys.stdin.buffer:
+            yield line.decode("utf-8", "replace").removesuffix("\n")
         return
-    texts = _Texts(payload, shown if echo else "")
-    for one in written:
-        if isinstance(one, Piece):
-            texts.add(one.sample, one.text)
-        else:
-            texts.finish(one.sample)
+    import contextlib
+    import readline
+
+    history = Path(
+        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "charnn", "history"
+    )
+    with contextlib.suppress(OSError):
+        readline.read_history_file(history)
+    readline.set_history_length(1000)
+    say("Type a prompt and press Enter; Ctrl-C stops a text, Ctrl-D ends.")
+    try:
+        while True:
+            try:
+                yield input("> ")
+            except KeyboardInterrupt:
+                say()
+    except EOFError:
+        say()
+    finally:
+        with contextlib.suppress(OSError):
+            history.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
 
 
 class _Texts:
@@ -132,7 +209,8 @@ class _Texts:
             self._payload.write(text)
 
 
-def _prompt(prompt: str | None, file: Path | None) -> bytes:
+def read_prompt_option(prompt: str | None, file: Path | None) -> bytes:
+    """The prompt's bytes, from wherever it comes."""
     if prompt is not None and file is not None:
         raise UsageError("--prompt and --file exclude each other")
     if file is None:
@@ -143,7 +221,9 @@ def _prompt(prompt: str | None, file: Path | None) -> bytes:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _record(one: "Generated", prompt: str, seed: int | None) -> dict[str, object]:
+def _record(
+    one: "Generated", prompt: str, decoding: Decoding, model: "LanguageModel"
+) -> dict[str, object]:
     return {
         "sample": one.sample,
         "prompt": prompt,
@@ -152,5 +232,7 @@ def _record(one: "Generated", prompt: str, seed: int | None) -> dict[str, object
         "logprobs": one.log_probs,
         "score": one.score,
         "finished": one.finished,
-        "seed": seed,
+        "seed": decoding.generation.seed if decoding.draws else None,
+        "checkpoint": model.checkpoint.digest,
+        "settings": asdict(decoding),
     }

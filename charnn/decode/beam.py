@@ -1,4 +1,4 @@
-"""Batched beam search: all beams are rows of one batch.
+"""Batched beam search: all beams of all groups are rows of one batch.
 
 A hypothesis scores the sum of its log-probabilities, divided by its length to the power of alpha
 (Wu et al. 2016 divide by a similar penalty, section 7). The length counts generated tokens, the end
@@ -6,16 +6,20 @@ token included, the prompt not.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charnn.decode.config import BeamConfig
-from charnn.step import Floats, State, StepModel, log_softmax, select_rows
+from charnn.decode.guides import UNGUIDED, Guides
+from charnn.errors import GenerationError
+from charnn.step import Floats, Ids, State, StepModel, log_softmax, select_rows
 
 Finished = Literal["end", "stop", "length"]
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,25 +33,20 @@ class Hypothesis:
     finished: Finished
 
 
-@dataclass(frozen=True)
-class _Live:
-    ids: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    total: float
+class BeamSearch:
+    """A search for the likeliest continuations of a prompt.
 
-
-def beam_search(
-    model: StepModel,
-    logits_1V: Floats,
-    state: State,
-    max_tokens: int,
-    config: BeamConfig,
-    stopped: Callable[[Sequence[int]], bool] = lambda ids: False,
-) -> list[Hypothesis]:
-    """The ``nbest`` best continuations of a prompt, the best first, no two alike.
+    Iterating searches, and yields ids as soon as they are sure to begin the best hypothesis: those
+    that all live beams and the best finished hypothesis share. ``found`` then holds the best
+    hypotheses, the best first, no two alike.
 
     Every step looks at the 2K best candidates of K beams, so that those which end never starve
-    those which live on.
+    those which live on; an end counts if it is among the K best.
+
+    With several groups, each searches on its own, but pays for every token that beams of the
+    groups before it took in the same step: Vijayakumar et al. (2018), "Diverse Beam Search",
+    section 4, with the Hamming diversity of section 4.1. What it pays decides what is kept, and is
+    no part of a score.
 
     Args:
         model: what predicts.
@@ -55,51 +54,217 @@ def beam_search(
         state: the state behind the prompt, one row.
         max_tokens: tokens at the most; what lives then is finished by its length.
         config: the search.
-        stopped: whether a hypothesis is finished by the text it holds.
+        guides: what steers it; they see log-probabilities.
+        stopped: whether ids hold what ends a text, given that they did not one id before.
+        same: hypotheses for whose ids this is equal are alike; only the best of them is kept.
+
+    Raises:
+        GenerationError: nothing that the guides allow could be found.
     """
-    K, alpha = max(config.beams, 1), config.length_penalty
-    live = [_Live((), (), 0.0)]
-    log_probs_KV = log_softmax(logits_1V)
-    pool: list[Hypothesis] = []
 
-    def finish(one: _Live, how: Finished) -> None:
-        score = one.total / len(one.ids) ** alpha
-        pool.append(Hypothesis(one.ids, one.log_probs, score, how))
-        pool.sort(key=lambda hypothesis: -hypothesis.score)
-        del pool[K:]
+    def __init__(
+        self,
+        model: StepModel,
+        logits_1V: Floats,
+        state: State,
+        max_tokens: int,
+        config: BeamConfig,
+        *,
+        guides: Guides = UNGUIDED,
+        stopped: Callable[[Ids], bool] | None = None,
+        same: Callable[[tuple[int, ...]], Hashable] = lambda ids: ids,
+    ) -> None:
+        self.found: list[Hypothesis] = []
+        self._model, self._config, self._max_tokens = model, config, max_tokens
+        self._guides, self._stopped, self._same = guides, stopped, same
+        self._logits_1V, self._state = logits_1V, state
+        beams, groups = max(config.beams, 1), config.beam_groups
+        self._groups = [_Group(beams // groups, config, max_tokens) for _ in range(groups)]
+        self._sure = 0
 
-    for step in range(1, max_tokens + 1):
-        totals_K = np.array([one.total for one in live])
-        totals_KV = totals_K[:, None] + log_probs_KV
-        V = totals_KV.shape[1]
-        grown: list[_Live] = []
-        rows: list[int] = []
-        for place in _best(totals_KV.ravel(), 2 * K):
-            row, id = divmod(place, V)
-            one = live[row]
-            log_prob = float(log_probs_KV[row, id])
-            child = _Live((*one.ids, id), (*one.log_probs, log_prob), one.total + log_prob)
-            if id == model.end_id:
-                finish(child, "end")
-            elif stopped(child.ids):
-                finish(child, "stop")
-            elif len(grown) < K:
-                grown.append(child)
-                rows.append(row)
-        live = grown
-        if not live or _is_over(pool, live[0].total, step, max_tokens, config):
-            break
-        if step < max_tokens:
-            last_ids_K = np.array([one.ids[-1] for one in live])
-            logits_KV, state = model.step(last_ids_K, select_rows(np.array(rows), state))
-            log_probs_KV = log_softmax(logits_KV)
-    else:
-        for one in live:
-            finish(one, "length")
-    return pool[: config.nbest]
+    def run(self) -> list[Hypothesis]:
+        """Search to the end."""
+        for _ in self:
+            pass
+        return self.found
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Search once."""
+        rows_K = np.zeros(len(self._groups), dtype=np.int64)
+        for row, group in enumerate(self._groups):
+            group.rows = slice(row, row + 1)
+        beams = _Beams(
+            np.zeros((len(rows_K), 0), dtype=np.int64),
+            np.zeros((len(rows_K), 0)),
+            np.zeros(len(rows_K)),
+            self._guides.initial_state(len(rows_K)),
+        )
+        logits_KV, state = self._logits_1V[rows_K], select_rows(rows_K, self._state)
+        for step in range(1, self._max_tokens + 1):
+            beams, rows_K = self._grow(beams, log_softmax(logits_KV), step)
+            yield from self._newly_sure(beams)
+            if not len(rows_K):
+                break
+            if step < self._max_tokens:
+                state = select_rows(rows_K, state)
+                logits_KV, state = self._model.step(beams.ids_KT[:, -1], state)
+        self._collect()
+        yield self.found[0].ids[self._sure :]
+
+    def _grow(
+        self, beams: "_Beams", log_probs_KV: Scores, step: int
+    ) -> tuple["_Beams", NDArray[np.int64]]:
+        """One token more in every group; also from which rows the new ones come."""
+        scores_KV = self._guides.apply(log_probs_KV, beams.guided)
+        taken_V = np.zeros(scores_KV.shape[1])
+        rows, ids = [], []
+        for group in self._groups:
+            rows_K = np.arange(len(scores_KV))[group.rows]
+            totals_KV = beams.totals_K[rows_K, None] + scores_KV[rows_K]
+            places = _largest(
+                (totals_KV - self._config.diversity_penalty * taken_V).ravel(), 2 * group.width
+            )
+            group_rows, group_ids = np.divmod(places, scores_KV.shape[1])
+            rows.append(rows_K[group_rows])
+            ids.append(group_ids)
+            kept = np.flatnonzero(group_ids != self._model.end_id)[: group.width]
+            np.add.at(taken_V, group_ids[kept], 1)
+        rows_N, ids_N = np.concatenate(rows), np.concatenate(ids)
+        grown = beams.grow(rows_N, ids_N, scores_KV, log_probs_KV)
+        grown.guided = self._guides.advance(ids_N, select_rows(rows_N, beams.guided))
+        complete_N = self._guides.complete_B(grown.guided, len(ids_N))
+        live: list[int] = []
+        begin = 0
+        for group, group_ids in zip(self._groups, ids, strict=True):
+            first = len(live)
+            for rank in range(len(group_ids)):
+                candidate = begin + rank
+                finished = self._finished(grown.ids_KT[candidate], bool(complete_N[candidate]))
+                if finished is None and step == self._max_tokens:
+                    finished = "length"
+                if finished is None:
+                    live.append(candidate)
+                elif rank < group.width:
+                    hypothesis = grown.hypothesis(candidate, finished, self._config.length_penalty)
+                    group.finish(hypothesis, self._same)
+                if len(live) - first == group.width:
+                    break
+            begin += len(group_ids)
+            own = live[first:]
+            if own and group.is_over(float(grown.totals_K[own].max()), step):
+                del live[first:]
+            group.rows = slice(first, len(live))
+        kept_K = np.array(live, dtype=np.int64)
+        return grown.select(kept_K), rows_N[kept_K]
+
+    def _finished(self, ids_T: Ids, complete: bool) -> Finished | None:
+        if ids_T[-1] == self._model.end_id:
+            return "end"
+        if self._stopped is not None and self._stopped(ids_T):
+            return "stop"
+        return "end" if complete else None
+
+    def _newly_sure(self, beams: "_Beams") -> Iterator[tuple[int, ...]]:
+        if self._config.nbest > 1 or not len(beams.ids_KT):
+            return
+        first_T = beams.ids_KT[0, self._sure :]
+        shared_T = (beams.ids_KT[1:, self._sure :] == first_T).all(axis=0)
+        if (best := self._best()) is not None:
+            finished_T = np.array(best.ids[self._sure : self._sure + len(first_T)])
+            shared_T[len(finished_T) :] = False
+            shared_T[: len(finished_T)] &= first_T[: len(finished_T)] == finished_T
+        count = len(first_T) if shared_T.all() else int(shared_T.argmin())
+        if count:
+            self._sure += count
+            yield tuple(first_T[:count].tolist())
+
+    def _best(self) -> Hypothesis | None:
+        """The best that has finished."""
+        best = [group.pool[0] for group in self._groups if group.pool]
+        return max(best, key=lambda hypothesis: hypothesis.score, default=None)
+
+    def _collect(self) -> None:
+        merged = _Group(max(self._config.beams, 1), self._config, self._max_tokens)
+        for group in self._groups:
+            for hypothesis in group.pool:
+                merged.finish(hypothesis, self._same)
+        self.found = merged.pool[: self._config.nbest]
+        if not self.found:
+            raise GenerationError(
+                f"{self._guides} left the beams nothing to go on with",
+                "ask for less, or search with more beams",
+            )
 
 
-def _best(values: Floats, count: int) -> list[int]:
+@dataclass
+class _Beams:
+    """Rows of hypotheses that live."""
+
+    ids_KT: Ids
+    log_probs_KT: Scores
+    totals_K: Scores
+    guided: State
+
+    def grow(self, rows_N: Ids, ids_N: Ids, scores_KV: Floats, log_probs_KV: Scores) -> "_Beams":
+        """Candidates: row ``rows_N[n]``, and then ``ids_N[n]``."""
+        return _Beams(
+            np.column_stack((self.ids_KT[rows_N], ids_N)),
+            np.column_stack((self.log_probs_KT[rows_N], log_probs_KV[rows_N, ids_N])),
+            self.totals_K[rows_N] + scores_KV[rows_N, ids_N],
+            (),
+        )
+
+    def select(self, rows_K: Ids) -> "_Beams":
+        guided = select_rows(rows_K, self.guided)
+        return _Beams(self.ids_KT[rows_K], self.log_probs_KT[rows_K], self.totals_K[rows_K], guided)
+
+    def hypothesis(self, row: int, finished: Finished, alpha: float) -> Hypothesis:
+        ids: Sequence[Any] = self.ids_KT[row].tolist()
+        score = float(self.totals_K[row]) / len(ids) ** alpha
+        return Hypothesis(tuple(ids), tuple(self.log_probs_KT[row].tolist()), score, finished)
+
+
+class _Group:
+    """Beams that compete with each other: where they live, and what of them has finished."""
+
+    def __init__(self, width: int, config: BeamConfig, max_tokens: int) -> None:
+        self.width = width
+        self.rows = slice(0, 0)
+        self.pool: list[Hypothesis] = []
+        self._config, self._max_tokens = config, max_tokens
+        self._keys: dict[Hashable, Hypothesis] = {}
+
+    def finish(self, hypothesis: Hypothesis, same: Callable[[tuple[int, ...]], Hashable]) -> None:
+        """Keep it, if it is among the best and better than what is like it."""
+        key = same(hypothesis.ids)
+        if (alike := self._keys.get(key)) is not None:
+            if alike.score >= hypothesis.score:
+                return
+            self.pool.remove(alike)
+        self._keys[key] = hypothesis
+        self.pool.append(hypothesis)
+        self.pool.sort(key=lambda one: -one.score)
+        for beaten in self.pool[self.width :]:
+            del self._keys[same(beaten.ids)]
+        del self.pool[self.width :]
+
+    def is_over(self, best_live: float, step: int) -> bool:
+        """Whether enough have finished and, with "never", no live one can still beat them.
+
+        A live sum can only fall. With alpha >= 0 its score is at best that sum over the greatest
+        length; with alpha < 0, over the next one.
+        """
+        if self._config.early_stopping == "first":
+            return len(self.pool) >= self.width
+        wanted = min(self._config.nbest, self.width)
+        if len(self.pool) < wanted:
+            return False
+        alpha = self._config.length_penalty
+        length = self._max_tokens if alpha >= 0 else step + 1
+        return self.pool[wanted - 1].score >= best_live / math.pow(length, alpha)
+
+
+def _largest(values: Scores, count: int) -> NDArray[np.int64]:
     """The places of the ``count`` largest finite values, the largest first; ties: lowest place."""
     if count < len(values):
         floor = np.partition(values, len(values) - count)[len(values) - count]
@@ -107,21 +272,4 @@ def _best(values: Floats, count: int) -> list[int]:
     else:
         places = np.arange(len(values))
     order = places[np.argsort(-values[places], kind="stable")][:count]
-    return [int(place) for place in order if np.isfinite(values[place])]
-
-
-def _is_over(
-    pool: list[Hypothesis], best_live: float, step: int, max_tokens: int, config: BeamConfig
-) -> bool:
-    """Whether enough have finished and, with "never", no live one can still beat them.
-
-    A live sum can only fall. With alpha >= 0 its score is at best that sum over the greatest
-    length; with alpha < 0, over the next one.
-    """
-    if config.early_stopping == "first":
-        return len(pool) >= config.beams
-    if len(pool) < config.nbest:
-        return False
-    length = max_tokens if config.length_penalty >= 0 else min(step + 1, max_tokens)
-    bound = best_live / math.pow(length, config.length_penalty)
-    return pool[config.nbest - 1].score >= bound
+    return order[np.isfinite(values[order])]

@@ -18,6 +18,12 @@ class GenerationConfig:
     stop: tuple[str, ...] = field(
         default=(), metadata={"help": "Stop before this text; may be given several times."}
     )
+    max_lines: int = field(
+        default=0, metadata={"help": "Stop at the end of the Nth line; 0: write on."}
+    )
+    until_line: bool = field(
+        default=False, metadata={"help": "Stop at the end of the line: --max-lines 1."}
+    )
     seed: int | None = field(
         default=None,
         metadata={"flags": ("-s", "--seed"), "help": "The same seed writes the same text."},
@@ -32,6 +38,15 @@ class GenerationConfig:
             raise UsageError(f"--seed must be from 0 to 2^64 - 1, not {self.seed}")
         if "" in self.stop:
             raise UsageError("--stop needs some text")
+        if self.max_lines < 0:
+            raise UsageError(f"--max-lines must be 0 (off) or more, not {self.max_lines}")
+        if self.until_line and self.max_lines > 1:
+            raise UsageError("--until-line and --max-lines exclude each other")
+
+    @property
+    def lines(self) -> int:
+        """How many lines at the most; 0: any number."""
+        return 1 if self.until_line else self.max_lines
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,13 @@ class SamplingConfig:
         },
     )
     top_k: int = field(default=0, metadata={"help": "Draw from the K likeliest tokens; 0: all."})
+    typical_p: float = field(
+        default=1.0,
+        metadata={
+            "help": "Draw from the tokens whose surprise is nearest to the expected one, and "
+            "that together have this probability."
+        },
+    )
     top_p: float = field(
         default=1.0,
         metadata={"help": "Draw from the likeliest tokens that together have this probability."},
@@ -63,10 +85,47 @@ class SamplingConfig:
             )
         if self.top_k < 0:
             raise UsageError(f"--top-k must be 0 (off) or more, not {self.top_k}")
+        if not 0 < self.typical_p <= 1:
+            raise UsageError(f"--typical-p must be above 0 and at most 1, not {self.typical_p}")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p must be above 0 and at most 1, not {self.top_p}")
         if not 0 <= self.min_p <= 1:
             raise UsageError(f"--min-p must be from 0 to 1, not {self.min_p}")
+
+
+@dataclass(frozen=True)
+class GuideConfig:
+    """What a text must, may and should rather not hold, however it is decoded."""
+
+    repetition_penalty: float = field(
+        default=1.0,
+        metadata={"help": "Makes tokens that occurred less likely: above 1; 1: off."},
+    )
+    no_repeat_ngram: int = field(
+        default=0, metadata={"help": "No N tokens in a row occur twice; 0: off."}
+    )
+    ban: tuple[str, ...] = field(
+        default=(), metadata={"help": "This text does not occur; may be given several times."}
+    )
+    regex: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "The whole text matches this pattern (Python's syntax); given several "
+            "times, all of them."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise UsageError(
+                f"--repetition-penalty must be above 0 (1: off), not {self.repetition_penalty}"
+            )
+        if self.no_repeat_ngram < 0:
+            raise UsageError(
+                f"--no-repeat-ngram must be 0 (off) or more, not {self.no_repeat_ngram}"
+            )
+        if "" in self.ban:
+            raise UsageError("--ban needs some text")
 
 
 #: The greatest power of a length that a score is divided by.
@@ -89,6 +148,17 @@ class BeamConfig:
         default=1.0,
         metadata={
             "help": "A text scores its summed log-probability over its length to this power."
+        },
+    )
+    beam_groups: int = field(
+        default=1,
+        metadata={"help": "Groups of beams that are kept unlike each other; see next."},
+    )
+    diversity_penalty: float = field(
+        default=0.5,
+        metadata={
+            "help": "What a token costs in each group for every beam of the groups before "
+            "that took it in the same step, nats."
         },
     )
     early_stopping: Literal["never", "first"] = field(
@@ -114,22 +184,47 @@ class BeamConfig:
                 f"--nbest {self.nbest} wants more texts than beams",
                 f"search with --beam {self.nbest}",
             )
+        if self.beam_groups < 1 or max(self.beams, 1) % self.beam_groups:
+            raise UsageError(
+                f"--beam-groups must divide the {self.beams} beams, not be {self.beam_groups}"
+            )
+        if not 0 <= self.diversity_penalty < float("inf"):
+            raise UsageError(
+                f"--diversity-penalty must be at least 0, not {self.diversity_penalty}"
+            )
 
 
-def check_together(config: GenerationConfig, sampling: SamplingConfig, beam: BeamConfig) -> None:
-    """Refuse options that make no sense together.
+@dataclass(frozen=True)
+class Decoding:
+    """All of it together, and whether it makes sense together."""
 
-    Raises:
-        UsageError: they do not.
-    """
-    if beam.beams and config.greedy:
-        raise UsageError("--greedy and --beam exclude each other")
-    if (beam.beams or config.greedy) and sampling != SamplingConfig():
-        how = "--beam" if beam.beams else "--greedy"
-        raise UsageError(f"{how} draws nothing, so temperature, top-k, top-p and min-p do nothing")
-    if not beam.beams and beam != BeamConfig():
-        raise UsageError("--nbest, --length-penalty and --early-stopping need --beam")
-    if beam.beams and config.samples > 1:
-        raise UsageError("--beam and --samples exclude each other", "--nbest writes several texts")
-    if config.greedy and config.samples > 1:
-        raise UsageError("--greedy writes the same text every time", "leave out --samples")
+    generation: GenerationConfig = GenerationConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    guide: GuideConfig = GuideConfig()
+    beam: BeamConfig = BeamConfig()
+
+    def __post_init__(self) -> None:
+        generation, beam = self.generation, self.beam
+        if beam.beams and generation.greedy:
+            raise UsageError("--greedy and --beam exclude each other")
+        if not self.draws and self.sampling != SamplingConfig():
+            how = "--beam" if beam.beams else "--greedy"
+            raise UsageError(
+                f"{how} draws nothing, so temperature, top-k, typical-p, top-p and min-p do nothing"
+            )
+        if not beam.beams and beam != BeamConfig():
+            raise UsageError(
+                "--nbest, --length-penalty, --beam-groups, --diversity-penalty and"
+                " --early-stopping need --beam"
+            )
+        if beam.beams and generation.samples > 1:
+            raise UsageError(
+                "--beam and --samples exclude each other", "--nbest writes several texts"
+            )
+        if generation.greedy and generation.samples > 1:
+            raise UsageError("--greedy writes the same text every time", "leave out --samples")
+
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers are drawn."""
+        return not (self.generation.greedy or self.beam.beams)

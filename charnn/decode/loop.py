@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from charnn.decode.config import SamplingConfig
 from charnn.decode.filters import make_filter
+from charnn.decode.guides import UNGUIDED, Flags, Guides
 from charnn.step import Floats, Ids, State, StepModel, log_softmax, select_rows
 
 #: Samples run in blocks of this many rows; a row that is done runs on, so that shapes stay.
@@ -20,7 +21,7 @@ BLOCK = 64
 #: Random numbers that are drawn at a time, for each sample.
 _DRAWN = 256
 
-#: Logits [B, V] and the step's number -> the chosen ids [B].
+#: Scores [B, V] and the step's number -> the chosen ids [B].
 Choose = Callable[[Floats, int], Ids]
 
 
@@ -30,6 +31,11 @@ class Step:
 
     ids_B: Ids
     logits_BV: Floats
+    """The model's own, before any filter."""
+    blocked_B: Flags | None = None
+    """Rows for which the guides left nothing to choose: their ids mean nothing."""
+    complete_B: Flags | None = None
+    """Rows that are whole texts now: nothing may follow."""
 
     def log_probs_B(self) -> NDArray[np.float64]:
         """Of the chosen ids, under the model alone: before temperature and filters. Nats."""
@@ -40,8 +46,8 @@ class Step:
 def greedy() -> Choose:
     """Take the likeliest; of equals, the one with the lowest id."""
 
-    def choose(logits_BV: Floats, step: int) -> Ids:
-        ids_B: Ids = logits_BV.argmax(axis=-1)
+    def choose(scores_BV: Floats, step: int) -> Ids:
+        ids_B: Ids = scores_BV.argmax(axis=-1)
         return ids_B
 
     return choose
@@ -62,12 +68,12 @@ def sampler(config: SamplingConfig, seed: int, samples: range) -> Choose:
     ]
     uniforms_BS = np.empty((len(generators), 0))
 
-    def choose(logits_BV: Floats, step: int) -> Ids:
+    def choose(scores_BV: Floats, step: int) -> Ids:
         nonlocal uniforms_BS
         column = step % _DRAWN
         if not column:
             uniforms_BS = np.stack([generator.random(_DRAWN) for generator in generators])
-        cumulative_BV = np.exp(filtered(logits_BV)).cumsum(axis=-1)
+        cumulative_BV = np.exp(filtered(scores_BV)).cumsum(axis=-1)
         thresholds_B1 = uniforms_BS[:, column, None] * cumulative_BV[:, -1:]
         # The first id whose cumulative probability lies above the drawn number.
         ids_B: Ids = (cumulative_BV > thresholds_B1).argmax(axis=-1)
@@ -77,7 +83,13 @@ def sampler(config: SamplingConfig, seed: int, samples: range) -> Choose:
 
 
 def generate(
-    model: StepModel, logits_1V: Floats, state: State, batch: int, max_tokens: int, choose: Choose
+    model: StepModel,
+    logits_1V: Floats,
+    state: State,
+    batch: int,
+    max_tokens: int,
+    choose: Choose,
+    guides: Guides = UNGUIDED,
 ) -> Iterator[Step]:
     """Continue one prompt in ``batch`` rows.
 
@@ -90,11 +102,24 @@ def generate(
         batch: how many rows continue it.
         max_tokens: steps at the most.
         choose: picks the next ids.
+        guides: what steers the choice.
     """
     rows_B = np.zeros(batch, dtype=np.int64)
     logits_BV, state = logits_1V[rows_B], select_rows(rows_B, state)
+    guided = guides.initial_state(batch)
+    blocked_B: Flags | None = None
+    complete_B: Flags | None = None
     for n in range(max_tokens):
-        ids_B = choose(logits_BV, n)
-        yield Step(ids_B, logits_BV)
+        scores_BV = logits_BV
+        if guides:
+            scores_BV = guides.apply(logits_BV, guided)
+            blocked_B = nothing_B = np.all(np.isneginf(scores_BV), axis=-1)
+            # Rows that are done run on, and must have something to choose.
+            scores_BV = np.where(nothing_B[:, None], logits_BV, scores_BV)
+        ids_B = choose(scores_BV, n)
+        if guides:
+            guided = guides.advance(ids_B, guided)
+            complete_B = guides.complete_B(guided, batch)
+        yield Step(ids_B, logits_BV, blocked_B, complete_B)
         if n + 1 < max_tokens:
             logits_BV, state = model.step(ids_B, state)
