@@ -1,8 +1,11 @@
 """Models whose probabilities are known, for tests of decoding and scoring."""
 
 import numpy as np
+from conftest import random_weights
 
-from charnn.step import log_softmax
+from charnn.architecture import ModelConfig
+from charnn.engine import Engine
+from charnn.step import log_softmax, pad
 
 
 class MarkovModel:
@@ -36,3 +39,13 @@ class MarkovModel:
                 last = ids_BT[b, t]
             last_B = np.where(np.arange(len(last_B)) == b, last, last_B)
         return nats_BT, (last_B,)
+
+
+def engine(seed=0, vocabulary=7, end_id=None, hidden=6):
+    config = ModelConfig(layers=2, hidden=hidden, embedding=4)
+    weights = random_weights(config, vocabulary, seed)
+    return Engine(config, weights, start_id=0, end_id=end_id)
+
+
+def prefilled(model, prompt=()):
+    return model.prefill(*pad([list(prompt)]), model.initial_state(1))

@@ -1,31 +1,31 @@
-import itertools
-
 import numpy as np
 import pytest
-from conftest import random_weights
-from fakes import MarkovModel
-from hypothesis import given, settings
+from fakes import MarkovModel, engine, prefilled
+from hypothesis import given
 from hypothesis import strategies as st
 
-from charnn.architecture import ModelConfig
-from charnn.decode.beam import BeamSearch
 from charnn.decode.config import (
     BeamConfig,
     Decoding,
     GenerationConfig,
+    GuideConfig,
     SamplingConfig,
 )
-from charnn.decode.filters import make_filter, min_p, top_k, top_p
+from charnn.decode.filters import (
+    make_filter,
+    min_p,
+    no_repeat_ngram,
+    repetition_penalty,
+    top_k,
+    top_p,
+    typical_p,
+)
+from charnn.decode.guides import Guides, NoRepeatNgram, RepetitionPenalty
 from charnn.decode.loop import generate, greedy, sampler
-from charnn.engine import Engine
 from charnn.errors import UsageError
-from charnn.step import log_softmax, pad
+from charnn.step import log_softmax, select_rows
 
 rows = st.lists(st.floats(-5, 5), min_size=2, max_size=8)
-
-
-def prefilled(model, prompt=()):
-    return model.prefill(*pad([list(prompt)]), model.initial_state(1))
 
 
 def kept(log_probs_V):
@@ -68,28 +68,116 @@ def test_all_filters_leave_something():
     assert [kept(row) for row in make_filter(config)(logits_BV)] == [{0}, {0}]
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        SamplingConfig(temperature=1.0),
-        SamplingConfig(temperature=0.5, top_k=3),
-        SamplingConfig(top_p=0.8),
-        SamplingConfig(min_p=0.3),
-    ],
-)
-def test_draws_follow_the_filtered_distribution(config):
-    """Chi-square of 20,000 draws, at a level of one in a million."""
-    logits_1V = np.array([[0.3, -1.0, 1.2, 0.0, 1.1]])
-    expected = np.exp(make_filter(config)(logits_1V))[0]
-    expected /= expected.sum()
-    n = 20_000
-    choose = sampler(config, seed=3, samples=range(n))
-    counts = np.bincount(choose(np.repeat(logits_1V, n, 0), 0), minlength=5)
+@given(row=rows, p=st.floats(0.01, 0.99))
+def test_typical_sampling_keeps_what_is_about_as_surprising_as_expected(row, p):
+    log_probs_BV = log_softmax(np.array([row]))
+    survivors = kept(typical_p(log_probs_BV, p)[0])
+    probs = np.exp(log_probs_BV[0])
+    distances = abs(-log_probs_BV[0] - -(probs * log_probs_BV[0]).sum())
+    assert sum(probs[id] for id in survivors) >= p - 1e-9
+    others = [distances[id] for id in range(len(row)) if id not in survivors]
+    assert max(distances[id] for id in survivors) <= min([np.inf, *others]) + 1e-9
+    furthest = max(survivors, key=lambda id: (distances[id], id))
+    assert len(survivors) == 1 or sum(probs[id] for id in survivors - {furthest}) < p + 1e-9
+
+
+def test_typical_sampling_never_keeps_what_cannot_be():
+    scores_BV = np.array([[0.0, -np.inf, -1.0, -np.inf]])
+    assert kept(typical_p(scores_BV, 0.9999)[0]) == {0, 2}
+
+
+def chi_square(config, scores_1V, expected, samples=1000, steps=100):
+    """Of 100,000 draws against expected probabilities; the level is one in a million."""
+    n = samples * steps
+    choose = sampler(config, seed=3, samples=range(samples))
+    scores_BV = np.repeat(scores_1V, samples, 0)
+    drawn = np.concatenate([choose(scores_BV, step) for step in range(steps)])
+    counts = np.bincount(drawn, minlength=len(expected))
     possible = expected > 0
     assert not counts[~possible].any()
-    freedom = possible.sum() - 1
-    chi_square = ((counts - n * expected)[possible] ** 2 / (n * expected[possible])).sum()
-    assert chi_square < {1: 23.9, 2: 27.6, 3: 30.7, 4: 33.4}[int(freedom)]
+    found = ((counts - n * expected)[possible] ** 2 / (n * expected[possible])).sum()
+    return found < {0: 1e-9, 1: 23.9, 2: 27.6, 3: 30.7, 4: 33.4}[int(possible.sum() - 1)]
+
+
+LOGITS_1V = np.array([[0.3, -1.0, 1.2, 0.0, 1.1]])
+PROBS = (np.exp(LOGITS_1V) / np.exp(LOGITS_1V).sum())[0]  # .149 .041 .367 .111 .332
+
+
+@pytest.mark.parametrize(
+    ("config", "weights"),
+    [
+        ({"temperature": 1.0}, PROBS),
+        ({"temperature": 0.5}, PROBS**2),
+        ({"temperature": 3.0}, PROBS ** (1 / 3)),
+        ({"temperature": 1.0, "top_k": 3}, PROBS * [1, 0, 1, 0, 1]),
+        ({"temperature": 1.0, "top_k": 1}, PROBS * [0, 0, 1, 0, 0]),
+        ({"temperature": 1.0, "top_p": 0.8}, PROBS * [1, 0, 1, 0, 1]),
+        ({"temperature": 1.0, "min_p": 0.2}, PROBS * [1, 0, 1, 1, 1]),
+        # The entropy is 1.39 nats; the surprises are 1.90, 3.20, 1.00, 2.20 and 1.10.
+        ({"temperature": 1.0, "typical_p": 0.3}, PROBS * [0, 0, 0, 0, 1]),
+        ({"temperature": 0.5, "top_k": 4, "top_p": 0.95, "min_p": 0.1}, PROBS**2 * [1, 0, 1, 0, 1]),
+    ],
+    ids=str,
+)
+def test_draws_follow_the_filtered_distribution(config, weights):
+    weights = np.array(weights, dtype=float)
+    assert chi_square(SamplingConfig(**config), LOGITS_1V, weights / weights.sum())
+
+
+def test_draws_follow_the_penalised_distribution():
+    seen_BV = np.array([[True, True, False, False, True]])
+    scores_1V = repetition_penalty(LOGITS_1V, seen_BV, 2.0)
+    weights = np.exp([0.15, -2.0, 1.2, 0.0, 0.55])
+    assert chi_square(SamplingConfig(temperature=1.0), scores_1V, weights / weights.sum())
+
+
+@given(
+    history=st.lists(st.integers(0, 3), max_size=12),
+    n=st.integers(1, 4),
+)
+def test_no_ngram_comes_twice(history, n):
+    scores_BV = no_repeat_ngram(np.zeros((1, 4)), np.array([history], dtype=int), n)
+    ngrams = {tuple(history[i : i + n]) for i in range(len(history) - n + 1)}
+    for id in range(4):
+        made = (*history, id)[-n:]
+        assert (id in kept(scores_BV[0])) == (len(made) < n or made not in ngrams)
+
+
+def test_guides_follow_their_rows():
+    """Each row is guided by its own past, also after rows were reordered."""
+    guides = Guides([RepetitionPenalty(2.0, 4, prompt=[3]), NoRepeatNgram(2, prompt=[3])])
+    state = guides.initial_state(2)
+    for ids in ([0, 1], [1, 1], [0, 2]):
+        state = guides.advance(np.array(ids), state)
+    state = select_rows(np.array([1, 0, 0]), state)
+    scores_BV = guides.apply(np.full((3, 4), 2.0), state)
+    first = [1.0, -np.inf, 2.0, 1.0]  # 3 0 1 0: after 0 came 1; 2 was never seen
+    assert scores_BV.tolist() == [[2.0, 1.0, 1.0, 1.0], first, first]
+
+
+def test_a_row_is_the_same_bit_for_bit_whatever_its_neighbours_hold():
+    model = engine(hidden=64, vocabulary=50)
+    rng = np.random.default_rng(0)
+    for B in (2, 3, 5, 6, 8, 13, 64, 70):
+        ids_TB = rng.integers(0, 50, (6, B))
+        others_TB = rng.integers(0, 50, (6, B))
+        row = int(rng.integers(B))
+        others_TB[:, row] = ids_TB[:, row]
+        state, other = model.initial_state(B), model.initial_state(B)
+        for ids_B, others_B in zip(ids_TB, others_TB, strict=True):
+            logits_BV, state = model.step(ids_B, state)
+            others_BV, other = model.step(others_B, other)
+            assert (logits_BV[row] == others_BV[row]).all()
+        assert not (logits_BV == others_BV).all()
+
+
+def test_guided_rows_that_run_on_do_no_harm():
+    """Row after row has nothing left; the others go on."""
+    model = MarkovModel(np.zeros((3, 3)))
+    logits, state = prefilled(model)
+    steps = list(generate(model, logits, state, 2, 5, greedy(), Guides([NoRepeatNgram(1)])))
+    assert [step.ids_B.tolist() for step in steps[:3]] == [[0, 0], [1, 1], [2, 2]]
+    assert [step.blocked_B.tolist() for step in steps] == [[False] * 2] * 3 + [[True] * 2] * 2
 
 
 def test_no_temperature_overflows():
@@ -98,12 +186,6 @@ def test_no_temperature_overflows():
         probs = np.exp(make_filter(SamplingConfig(temperature=temperature))(logits_BV))
         assert probs.sum() == pytest.approx(1 if temperature < 1 else 3)
         assert temperature > 1 or probs[0, 1] == 1
-
-
-def engine(seed=0, vocabulary=7, end_id=None):
-    config = ModelConfig(layers=2, hidden=6, embedding=4)
-    weights = random_weights(config, vocabulary, seed)
-    return Engine(config, weights, start_id=0, end_id=end_id)
 
 
 def texts(model, samples: range, steps=40, seed=5):
@@ -141,96 +223,6 @@ def test_log_probs_are_the_models_own():
         np.testing.assert_allclose(-np.array(log_probs)[:, row], nats[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_beam_one_is_greedy(seed):
-    model = engine(seed)
-    logits, state = prefilled(model, [1, 2])
-    steps = generate(model, logits, state, 1, 30, greedy())
-    ids = [int(step.ids_B[0]) for step in steps]
-    found = BeamSearch(model, *prefilled(model, [1, 2]), 30, BeamConfig(beams=1)).run()
-    assert list(found[0].ids) == ids
-
-
-def every_text(model, length):
-    """All complete texts: those that end, and those of full length that do not."""
-    alive = [id for id in range(model.vocabulary_size) if id != model.end_id]
-    for n in range(length + 1):
-        for body in itertools.product(alive, repeat=n):
-            if n == length:
-                yield body
-            elif model.end_id is not None and n < length:
-                yield (*body, model.end_id)
-
-
-def score(model, ids, alpha):
-    _, state = prefilled(model)
-    nats, _ = model.nats(np.array([ids]), np.array([len(ids)]), state)
-    return -nats.sum() / len(ids) ** alpha
-
-
-@given(
-    seed=st.integers(0, 10_000),
-    V=st.integers(2, 4),
-    T=st.integers(1, 4),
-    alpha=st.sampled_from([-1.0, 0.0, 0.6, 1.0, 2.0]),
-    ends=st.booleans(),
-)
-@settings(max_examples=60, deadline=None)
-def test_a_wide_beam_finds_the_best_text(seed, V, T, alpha, ends):
-    rng = np.random.default_rng(seed)
-    model = MarkovModel(rng.normal(0, 2, (V, V)), end_id=V - 1 if ends else None)
-    scored = {ids: score(model, ids, alpha) for ids in every_text(model, T)}
-    probability = sum(np.exp(score(model, ids, 0)) for ids in scored)
-    assert abs(probability - 1) < 1e-6
-    nbest = min(3, len(scored))
-    config = BeamConfig(beams=V**T, nbest=min(nbest, V**T), length_penalty=alpha)
-    found = BeamSearch(model, *prefilled(model), T, config).run()
-    best = sorted(scored.values(), reverse=True)[: config.nbest]
-    np.testing.assert_allclose([one.score for one in found], best, atol=1e-9)
-    assert len({one.ids for one in found}) == len(found)
-    narrow = BeamConfig(beams=2, nbest=min(2, nbest), length_penalty=alpha)
-    for one in BeamSearch(model, *prefilled(model), T, narrow).run():
-        assert abs(one.score - score(model, one.ids, alpha)) < 1e-9
-        assert abs(sum(one.log_probs) / len(one.ids) ** alpha - one.score) < 1e-9
-
-
-def test_finished_beams_never_starve_the_live():
-    """The end is always likeliest; still the second beam goes on to its own end."""
-    model = MarkovModel([[0, 2, -1], [0, 2, -1], [0, 0, 0]], end_id=1)
-    config = BeamConfig(beams=2, nbest=2, length_penalty=0)
-    found = BeamSearch(model, *prefilled(model), 5, config).run()
-    assert [one.ids for one in found] == [(1,), (0, 1)]
-    assert {one.finished for one in found} == {"end"}
-
-
-def test_live_beams_go_on_when_all_the_best_candidates_end():
-    """Both beams would rather end; with a penalty that rewards length, going on scores better."""
-    never = -50.0
-    start, go_on = [never, 0.0, 0.0, never], np.log(0.4)
-    logits = [start, [never, go_on, never, np.log(0.6)], [never, never, go_on, np.log(0.6)], start]
-    model = MarkovModel(logits, end_id=3)
-    config = BeamConfig(beams=2, nbest=2, length_penalty=2.0)
-    found = BeamSearch(model, *prefilled(model), 4, config).run()
-    assert found[0].ids == (1, 1, 1, 3)
-    assert found[0].score > score(model, (1, 3), 2.0)
-
-
-def test_stop_texts_finish_a_beam():
-    model = engine(3)
-    config = BeamConfig(beams=3, nbest=3)
-    found = BeamSearch(model, *prefilled(model), 8, config, stopped=lambda ids: 2 in ids).run()
-    for one in found:
-        assert (one.finished == "stop") == (2 in one.ids)
-        assert 2 not in one.ids[:-1]
-
-
-def test_a_width_greater_than_the_vocabulary_works():
-    model = engine(1, vocabulary=3)
-    found = BeamSearch(model, *prefilled(model), 4, BeamConfig(beams=50, nbest=50)).run()
-    assert len(found) == 50
-    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-
-
 @pytest.mark.parametrize(
     ("generation", "sampling", "beam"),
     [
@@ -238,6 +230,7 @@ def test_a_width_greater_than_the_vocabulary_works():
         ({"samples": 3}, {}, {"beams": 2}),
         ({"samples": 3, "greedy": True}, {}, {}),
         ({}, {"top_k": 3}, {"beams": 2}),
+        ({}, {}, {"beam_groups": 1, "length_penalty": 2.0}),
         ({"greedy": True}, {"temperature": 1.0}, {}),
     ],
 )
@@ -261,6 +254,15 @@ def test_options_that_make_no_sense_together(generation, sampling, beam):
         (GenerationConfig, {"max_tokens": 0}),
         (GenerationConfig, {"seed": -1}),
         (GenerationConfig, {"stop": ("",)}),
+        (GenerationConfig, {"max_lines": -1}),
+        (GenerationConfig, {"max_lines": 2, "until_line": True}),
+        (SamplingConfig, {"typical_p": 0}),
+        (GuideConfig, {"repetition_penalty": 0}),
+        (GuideConfig, {"no_repeat_ngram": -1}),
+        (GuideConfig, {"ban": ("",)}),
+        (BeamConfig, {"beams": 4, "beam_groups": 3}),
+        (BeamConfig, {"beams": 4, "beam_groups": 0}),
+        (BeamConfig, {"beams": 4, "diversity_penalty": -1}),
     ],
 )
 def test_impossible_settings_are_refused(config, options):
