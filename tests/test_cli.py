@@ -1,5 +1,6 @@
 """The real program, in a subprocess."""
 
+import hashlib
 import json
 import os
 import pty
@@ -65,6 +66,8 @@ FREE_OF_TORCH = [
     ["--version"],
     ["generate", "-n", "5", "-q"],
     ["generate", "-n", "5", "--beam", "2", "-q"],
+    ["generate", "-n", "5", "--regex", "[^e]*", "-q"],
+    ["prime", "-p", "The", "--save-state", "state", "-q"],
     ["tokenize", "text.txt", "-o", "new", "-q"],
     ["evaluate", "-q"],
     ["encode", "text.txt", "-q"],
@@ -166,7 +169,11 @@ def test_generated_json_has_the_documented_keys(program, place):
     assert sorted(record["sample"] for record in records) == [0, 1, 2]
     for record in records:
         assert {"sample", "prompt", "text", "tokens", "logprobs", "score", "finished",
-                "seed"} <= record.keys()  # fmt: skip
+                "seed", "checkpoint", "settings"} <= record.keys()  # fmt: skip
+        manifest = place / "checkpoints" / "text" / "best" / "manifest.json"
+        assert record["checkpoint"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+        assert record["settings"]["generation"]["samples"] == 3
+        assert record["settings"]["sampling"]["temperature"] == 0.8
         assert len(record["tokens"]) == len(record["logprobs"]) == 9
         assert record["finished"] == "length"
         assert record["score"] == pytest.approx(sum(record["logprobs"]) / 9)
@@ -194,6 +201,94 @@ def test_beams_are_sorted_and_distinct(program, place):
     assert scores == sorted(scores, reverse=True)
     assert len({tuple(record["tokens"]) for record in records}) == 4
     assert records[0]["seed"] is None
+
+
+def test_beams_that_go_round_in_circles_are_noticed_once(program, place):
+    arguments = ["generate", "--beam", "2", "-n", "400", "--nbest", "2"]
+    said = program(*arguments, cwd=place).stderr.decode()
+    assert said.count("goes round in circles") == 1
+    assert "--no-repeat-ngram 12" in said
+    helped = program(*arguments, "--no-repeat-ngram", "12", cwd=place)
+    assert helped.returncode == 0
+    assert "circles" not in helped.stderr.decode()
+
+
+def test_beams_write_the_same_streamed_or_not(program, place):
+    arguments = ["generate", "--beam", "3", "-n", "80", "-p", "The", "--stop", "wat", "-q"]
+    streamed = program(*arguments, cwd=place).stdout.decode()
+    (record,) = program(*arguments, "--json", cwd=place).stdout.splitlines()
+    assert streamed == "The" + json.loads(record)["text"].removesuffix("\n") + "\n"
+
+
+def test_lines_and_patterns(program, place):
+    line = program("generate", "--until-line", "-s", "3", "-q", "-p", "She", cwd=place).stdout
+    assert line.count(b"\n") == 1
+    lines = program("generate", "--max-lines", "3", "-s", "3", "-q", cwd=place).stdout
+    assert lines.count(b"\n") <= 3
+    pattern = r"[A-Z][^e\n]{3,30}[.!]"
+    for how in (["-s", "5", "--samples", "3"], ["--beam", "3", "--nbest", "2"], ["--greedy"]):
+        arguments = ["generate", "--regex", pattern, "--ban", "th", "--json", "-q", *how]
+        for line in program(*arguments, cwd=place).stdout.splitlines():
+            text = json.loads(line)["text"]
+            assert re.fullmatch(pattern, text)
+            assert "th" not in text
+
+
+def test_a_prompt_is_read_once_and_continued_bit_for_bit(program, place):
+    prompt = "The fox saw the moon in the well."
+    direct = program("generate", "-p", prompt, "-n", "50", "-s", "7", "-q", cwd=place)
+    primed = program("prime", "-p", prompt, "--save-state", "fox.state", cwd=place)
+    assert primed.returncode == 0
+    assert primed.stdout == b""
+    assert f"{len(prompt)} tokens" in primed.stderr.decode()
+    assert (place / "fox.state").stat().st_size < 4096
+    arguments = ["generate", "--state", "fox.state", "-n", "50", "-s", "7", "-q"]
+    assert prompt.encode() + program(*arguments, cwd=place).stdout == direct.stdout
+    more = program(*arguments, "-p", " She", cwd=place).stdout.decode()
+    assert more.startswith(" She")
+    # The model goes on learning: another checkpoint is another model.
+    assert program(*TRAIN, "corpora/text", "--steps", "3", "-q", cwd=place).returncode == 0
+    assert "another checkpoint's" in one_line(program(*arguments, cwd=place), 1)
+
+
+def test_prompts_may_come_one_by_one(program, place):
+    arguments = ["generate", "--interactive", "-n", "20", "-s", "1"]
+    result = program(*arguments, "-q", cwd=place, stdin="The\nShe said\n☃".encode())
+    assert result.returncode == 0
+    assert result.stdout.startswith(b"The")
+    assert b"\nShe said" in result.stdout
+
+
+def test_interactive_on_a_terminal_has_history_and_survives_ctrl_c(place):
+    leader, follower = pty.openpty()
+    run = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "charnn", "generate", "-i", "-n", "9", "-s1"],
+        cwd=place, stdin=follower, stdout=follower, stderr=follower,
+        env={**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(place / "state")},
+    )  # fmt: skip
+    os.close(follower)
+    seen = b""
+
+    def until(text: bytes, count: int = 1) -> None:
+        nonlocal seen
+        while seen.count(text) < count:
+            seen += os.read(leader, 4096)
+
+    until(b"> ")
+    os.write(leader, b"The fox\n")
+    until(b"> ", 2)
+    os.write(leader, b"half\x03")  # Ctrl-C
+    until(b"> ", 3)
+    os.write(leader, b"\x1b[A\n")  # the arrow up: the line before
+    until(b"> ", 4)
+    os.write(leader, b"\x04")  # Ctrl-D
+    assert run.wait(timeout=30) == 0
+    os.close(leader)
+    lines = seen.decode().replace("\r", "").splitlines()
+    written = [lines[n + 1] for n, line in enumerate(lines) if line.endswith("> The fox")]
+    assert len(written) == 2
+    assert written[0] == written[1]
+    assert "The fox" in (place / "state" / "charnn" / "history").read_text()
 
 
 def test_an_unknown_prompt_is_skipped_with_one_warning(program, place):
@@ -353,6 +448,16 @@ BAD = {
     "a bad temperature": (["generate", "--temperature", "0"], 2, "--temperature must be above 0"),
     "beams and samples": (["generate", "--beam", "2", "--samples", "2"], 2, "exclude each other"),
     "a prompt that is no text": (["generate", "-f", "picture"], 1, "the prompt: "),
+    "a pattern that cannot be": (["generate", "--regex", "Q{9}", "-n", "5"], 2, "--regex 'Q{9}'"),
+    "no pattern": (["generate", "--regex", "(a", "-n", "5"], 2, "--regex '(a'"),
+    "uneven groups": (["generate", "--beam", "4", "--beam-groups", "3"], 2, "must divide the 4"),
+    "guides without a way": (["generate", "--no-repeat-ngram", "1", "--greedy"], 1,
+                             "--no-repeat-ngram left no token to go on with"),
+    "typed and given prompts": (["generate", "-i", "-p", "x"], 2, "asks for prompts"),
+    "nothing to read": (["prime", "--save-state", "s"], 2, "give --prompt or --file"),
+    "no place for a state": (["prime", "-p", "The", "--save-state", "no/s"], 1, "cannot write"),
+    "a missing state": (["generate", "--state", "nowhere"], 1, "cannot read the state nowhere"),
+    "no state": (["generate", "--state", "picture"], 1, "cannot read the state picture"),
     "a missing prompt": (["generate", "-f", "nowhere"], 1, "cannot read nowhere"),
     "a missing split": (["evaluate", "--split", "test"], 1, "has no test split"),
     "too little to evaluate": (["evaluate", "--text", "letter"], 1, "nothing to predict"),

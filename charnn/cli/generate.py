@@ -80,8 +80,9 @@ def generate(
         write_out(opened, text, decoding, before=before, echo=echo, json=json)
         return
     for line in _typed_prompts():
+        typed = line.encode("utf-8", "surrogateescape")
         try:
-            write_out(opened, line.encode(), decoding, before=before, echo=echo, json=json)
+            write_out(opened, typed, decoding, before=before, echo=echo, json=json)
         except KeyboardInterrupt:
             say()
         except CharnnError as error:
@@ -148,7 +149,7 @@ def _typed_prompts() -> Iterator[str]:
     """Lines typed at a terminal, with history and the usual editing keys; or lines of a pipe."""
     if not sys.stdin.isatty():
         for line in sys.stdin.buffer:
-            yield line.decode("utf-8", "replace").removesuffix("\n")
+            yield line.decode("utf-8", "surrogateescape").removesuffix("\n")
         return
     import contextlib
     import readline
@@ -163,7 +164,10 @@ def _typed_prompts() -> Iterator[str]:
     try:
         while True:
             try:
-                yield input("> ")
+                if not sys.stdout.isatty():  # where Python would write the prompt
+                    sys.stderr.write("> ")
+                    sys.stderr.flush()
+                yield input("> " if sys.stdout.isatty() else "")
             except KeyboardInterrupt:
                 say()
     except EOFError:
