@@ -12,14 +12,17 @@ from charnn.errors import GenerationError
 from charnn.step import log_softmax
 
 
+@pytest.mark.parametrize("alpha", [-1.0, 1.0, 2.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_beam_one_is_greedy(seed):
-    model = engine(seed)
-    logits, state = prefilled(model, [1, 2])
-    steps = generate(model, logits, state, 1, 30, greedy())
-    ids = [int(step.ids_B[0]) for step in steps]
-    found = BeamSearch(model, *prefilled(model, [1, 2]), 30, BeamConfig(beams=1)).run()
-    assert list(found[0].ids) == ids
+def test_beam_one_is_greedy(seed, alpha):
+    steps = generate(engine(seed), *prefilled(engine(seed), [1, 2]), 1, 30, greedy())
+    endless = [int(step.ids_B[0]) for step in steps]
+    for end_id in (None, *set(endless)):
+        model = engine(seed, end_id=end_id)
+        config = BeamConfig(beams=1, length_penalty=alpha)
+        (found,) = BeamSearch(model, *prefilled(model, [1, 2]), 30, config).run()
+        length = 30 if end_id is None else endless.index(end_id) + 1
+        assert list(found.ids) == endless[:length]
 
 
 def every_text(model, length):

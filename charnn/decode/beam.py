@@ -251,10 +251,11 @@ class _Group:
     def is_over(self, best_live: float, step: int) -> bool:
         """Whether enough have finished and, with "never", no live one can still beat them.
 
-        A live sum can only fall. With alpha >= 0 its score is at best that sum over the greatest
+        A single beam is greedy search, where the first end is the end. A live sum can only fall.
+        With alpha >= 0 its score is at best that sum over the greatest
         length; with alpha < 0, over the next one.
         """
-        if self._config.early_stopping == "first":
+        if self._config.early_stopping == "first" or self._config.beams == 1:
             return len(self.pool) >= self.width
         wanted = min(self._config.nbest, self.width)
         if len(self.pool) < wanted:
