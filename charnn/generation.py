@@ -84,10 +84,14 @@ def write(
         GenerationError: what is asked for left nothing to go on with.
     """
     guides = _guides(model, tokenizer, context, decoding)
+    count = decoding.generation.samples
+    if guides.complete_B(guides.initial_state(1), 1)[0]:
+        # Nothing is a whole text, and the only one.
+        yield from (Generated(sample, "end") for sample in range(count))
+        return
     if decoding.beam.beams:
         yield from _search(model, tokenizer, context, decoding, guides)
         return
-    count = decoding.generation.samples
     for first in range(0, count, BLOCK):
         samples = range(first, min(first + BLOCK, count))
         yield from _draw(model, tokenizer, context, decoding, guides, samples, details=details)

@@ -196,6 +196,16 @@ def test_a_pattern_that_nothing_matches_is_refused():
         said(model, tokenizer, Decoding(GenerationConfig(9), guide=GuideConfig(regex=("xyz",))))
 
 
+@pytest.mark.parametrize("beams", [0, 2])
+def test_a_pattern_that_only_nothing_matches_writes_nothing(beams):
+    model, tokenizer = letters()
+    guide = GuideConfig(regex=("", "a*"))
+    decoding = Decoding(GenerationConfig(9, seed=1), guide=guide, beam=BeamConfig(beams))
+    pieces, whole = said(model, tokenizer, decoding)
+    assert not pieces
+    assert (whole[0].text, whole[0].finished) == ("", "end")
+
+
 def test_guides_that_leave_nothing_say_which_they_are():
     model, tokenizer = letters()
     guide = GuideConfig(no_repeat_ngram=1, regex=("[ab]*",))
