@@ -113,7 +113,9 @@ class Engine:
         return costs_N
 
     def _logits(self, hidden_BH: Floats) -> Floats:
-        return np.add(multiply(hidden_BH, self._output_VH), self._output_bias_V, order="C")
+        logits_BV: Floats = multiply(hidden_BH, self._output_VH)
+        logits_BV += self._output_bias_V
+        return logits_BV
 
     def _make_table(self) -> Floats | None:
         first = self._stack.layers[0]

@@ -12,7 +12,7 @@ _ONE_BY_ONE, _TILE, _MANY = 5, 8, 64
 
 
 def multiply(x_BK: Array, weight_GK: Array) -> Array:
-    """X W^T for the few rows of a step: [B, G].
+    """X W^T for the few rows of a step: [B, G], contiguous, and nobody else's.
 
     A matrix-vector product reads the weights once, as fast as memory gives them. A matrix product
     copies them first, so that a handful of vectors go faster one by one; and its kernels work on
@@ -27,7 +27,7 @@ def multiply(x_BK: Array, weight_GK: Array) -> Array:
     else:
         if missing := -B % _TILE:
             x_BK = np.concatenate((x_BK, np.zeros((missing, x_BK.shape[1]), x_BK.dtype)))
-        product_BG = (weight_GK @ x_BK.T).T[:B]
+        product_BG = np.ascontiguousarray((weight_GK @ x_BK.T).T[:B])
     return product_BG
 
 

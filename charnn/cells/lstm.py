@@ -74,9 +74,9 @@ class LSTM(Cell):
 
     def _activate(self, product_BG: Array, rest: Array, cell_BH: Array) -> tuple[Array, State]:
         H = self.output_size
-        before_BG = np.add(product_BG, rest, order="C")
-        gates_BG = self._gate(before_BG[:, : 3 * H])
+        product_BG += rest
+        gates_BG = self._gate(product_BG[:, : 3 * H])
         cell_BH = gates_BG[:, H : 2 * H] * cell_BH
-        cell_BH += gates_BG[:, :H] * self._activation(before_BG[:, 3 * H :])
+        cell_BH += gates_BG[:, :H] * self._activation(product_BG[:, 3 * H :])
         hidden_BH = gates_BG[:, 2 * H :] * self._activation(cell_BH)
         return hidden_BH, (hidden_BH, cell_BH)
