@@ -6,9 +6,9 @@ token included, the prompt not.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,51 +116,63 @@ class BeamSearch:
     ) -> tuple["_Beams", NDArray[np.int64]]:
         """One token more in every group; also from which rows the new ones come."""
         scores_KV = self._guides.apply(log_probs_KV, beams.guided)
-        taken_V = np.zeros(scores_KV.shape[1])
-        rows, ids = [], []
+        totals_KV = beams.totals_K[:, None] + scores_KV
+        cost_V = np.zeros(totals_KV.shape[1])
+        live: list[tuple[int, int]] = []
         for group in self._groups:
-            rows_K = np.arange(len(scores_KV))[group.rows]
-            totals_KV = beams.totals_K[rows_K, None] + scores_KV[rows_K]
-            places = _largest(
-                (totals_KV - self._config.diversity_penalty * taken_V).ravel(), 2 * group.width
-            )
-            group_rows, group_ids = np.divmod(places, scores_KV.shape[1])
-            rows.append(rows_K[group_rows])
-            ids.append(group_ids)
-            kept = np.flatnonzero(group_ids != self._model.end_id)[: group.width]
-            np.add.at(taken_V, group_ids[kept], 1)
-        rows_N, ids_N = np.concatenate(rows), np.concatenate(ids)
-        grown = beams.grow(rows_N, ids_N, scores_KV, log_probs_KV)
-        grown.guided = self._guides.advance(ids_N, select_rows(rows_N, beams.guided))
-        complete_N = self._guides.complete_B(grown.guided, len(ids_N))
-        live: list[int] = []
-        begin = 0
-        for group, group_ids in zip(self._groups, ids, strict=True):
+            candidates = self._candidates(group, totals_KV, cost_V)
+            complete = self._complete(beams, candidates)
             first = len(live)
-            for rank in range(len(group_ids)):
-                candidate = begin + rank
-                finished = self._finished(grown.ids_KT[candidate], bool(complete_N[candidate]))
+            for rank, (row, id) in enumerate(candidates):
+                finished = self._finished(beams, row, id, complete[rank])
                 if finished is None and step == self._max_tokens:
                     finished = "length"
                 if finished is None:
-                    live.append(candidate)
+                    live.append((row, id))
                 elif rank < group.width:
-                    hypothesis = grown.hypothesis(candidate, finished, self._config.length_penalty)
+                    hypothesis = Hypothesis(
+                        (*beams.ids_KT[row].tolist(), id),
+                        (*beams.log_probs_KT[row].tolist(), float(log_probs_KV[row, id])),
+                        float(totals_KV[row, id]) / step**self._config.length_penalty,
+                        finished,
+                    )
                     group.finish(hypothesis, self._same)
                 if len(live) - first == group.width:
                     break
-            begin += len(group_ids)
-            own = live[first:]
-            if own and group.is_over(float(grown.totals_K[own].max()), step):
+            own = [float(totals_KV[place]) for place in live[first:]]
+            if own and group.is_over(max(own), step):
                 del live[first:]
             group.rows = slice(first, len(live))
-        kept_K = np.array(live, dtype=np.int64)
-        return grown.select(kept_K), rows_N[kept_K]
+        rows_K, ids_K = np.array(live, dtype=np.int64).reshape(-1, 2).T
+        return beams.grow(rows_K, ids_K, totals_KV, log_probs_KV, self._guides), rows_K
 
-    def _finished(self, ids_T: Ids, complete: bool) -> Finished | None:
-        if ids_T[-1] == self._model.end_id:
+    def _candidates(
+        self, group: "_Group", totals_KV: Scores, cost_V: Scores
+    ) -> list[tuple[int, int]]:
+        """The best rows and ids of a group; what later groups pay is added to the cost."""
+        totals_KV = totals_KV[group.rows]
+        if len(self._groups) > 1:
+            totals_KV = totals_KV - cost_V
+        places = _largest(totals_KV.ravel(), 2 * group.width)
+        rows, ids = np.divmod(places, len(cost_V))
+        if len(self._groups) > 1:
+            kept = np.flatnonzero(ids != self._model.end_id)[: group.width]
+            np.add.at(cost_V, ids[kept], self._config.diversity_penalty)
+        return list(zip((rows + group.rows.start).tolist(), ids.tolist(), strict=True))
+
+    def _complete(self, beams: "_Beams", candidates: list[tuple[int, int]]) -> list[bool]:
+        """Which candidates are whole texts that nothing may follow."""
+        if not self._guides:
+            return [False] * len(candidates)
+        rows_N, ids_N = np.array(candidates, dtype=np.int64).reshape(-1, 2).T
+        guided = self._guides.advance(ids_N, select_rows(rows_N, beams.guided))
+        complete: list[bool] = self._guides.complete_B(guided, len(ids_N)).tolist()
+        return complete
+
+    def _finished(self, beams: "_Beams", row: int, id: int, complete: bool) -> Finished | None:
+        if id == self._model.end_id:
             return "end"
-        if self._stopped is not None and self._stopped(ids_T):
+        if self._stopped is not None and self._stopped(np.append(beams.ids_KT[row], id)):
             return "stop"
         return "end" if complete else None
 
@@ -205,23 +217,16 @@ class _Beams:
     totals_K: Scores
     guided: State
 
-    def grow(self, rows_N: Ids, ids_N: Ids, scores_KV: Floats, log_probs_KV: Scores) -> "_Beams":
-        """Candidates: row ``rows_N[n]``, and then ``ids_N[n]``."""
+    def grow(
+        self, rows_K: Ids, ids_K: Ids, totals_KV: Scores, log_probs_KV: Scores, guides: Guides
+    ) -> "_Beams":
+        """The rows ``rows_K``, each followed by an id."""
         return _Beams(
-            np.column_stack((self.ids_KT[rows_N], ids_N)),
-            np.column_stack((self.log_probs_KT[rows_N], log_probs_KV[rows_N, ids_N])),
-            self.totals_K[rows_N] + scores_KV[rows_N, ids_N],
-            (),
+            np.concatenate((self.ids_KT[rows_K], ids_K[:, None]), axis=1),
+            np.concatenate((self.log_probs_KT[rows_K], log_probs_KV[rows_K, ids_K, None]), axis=1),
+            totals_KV[rows_K, ids_K],
+            guides.advance(ids_K, select_rows(rows_K, self.guided)),
         )
-
-    def select(self, rows_K: Ids) -> "_Beams":
-        guided = select_rows(rows_K, self.guided)
-        return _Beams(self.ids_KT[rows_K], self.log_probs_KT[rows_K], self.totals_K[rows_K], guided)
-
-    def hypothesis(self, row: int, finished: Finished, alpha: float) -> Hypothesis:
-        ids: Sequence[Any] = self.ids_KT[row].tolist()
-        score = float(self.totals_K[row]) / len(ids) ** alpha
-        return Hypothesis(tuple(ids), tuple(self.log_probs_KT[row].tolist()), score, finished)
 
 
 class _Group:
