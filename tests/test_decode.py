@@ -262,7 +262,8 @@ def test_options_that_make_no_sense_together(generation, sampling, beam):
         (GuideConfig, {"ban": ("",)}),
         (BeamConfig, {"beams": 4, "beam_groups": 3}),
         (BeamConfig, {"beams": 4, "beam_groups": 0}),
-        (BeamConfig, {"beams": 4, "diversity_penalty": -1}),
+        (BeamConfig, {"beams": 4, "beam_groups": 2, "diversity_penalty": -1}),
+        (BeamConfig, {"beams": 4, "diversity_penalty": 1}),
     ],
 )
 def test_impossible_settings_are_refused(config, options):

@@ -131,6 +131,8 @@ class GuideConfig:
 #: The greatest power of a length that a score is divided by.
 _STEEPEST = 10
 
+_DIVERSITY_PENALTY = 0.5
+
 
 @dataclass(frozen=True)
 class BeamConfig:
@@ -155,7 +157,7 @@ class BeamConfig:
         metadata={"help": "Groups of beams that are kept unlike each other; see next."},
     )
     diversity_penalty: float = field(
-        default=0.5,
+        default=_DIVERSITY_PENALTY,
         metadata={
             "help": "What a token costs in each group for every beam of the groups before "
             "that took it in the same step, nats."
@@ -192,6 +194,8 @@ class BeamConfig:
             raise UsageError(
                 f"--diversity-penalty must be at least 0, not {self.diversity_penalty}"
             )
+        if self.beam_groups == 1 and self.diversity_penalty != _DIVERSITY_PENALTY:
+            raise UsageError("--diversity-penalty does nothing in one group", "add --beam-groups")
 
 
 @dataclass(frozen=True)
