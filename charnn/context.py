@@ -17,6 +17,9 @@ from charnn.step import Floats, State, StepModel, pad
 #: What the file's metadata says it is.
 _FORMAT = "charnn state 1"
 
+#: What logits are: the engine's, and the n-gram model's.
+_LOGITS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 @dataclass(frozen=True)
 class Context:
@@ -73,12 +76,12 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            names = file.keys()
+            names = file.keys() if metadata.get("format") == _FORMAT else ()
             tensors: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in names}
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, TypeError, safetensors.SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read the state {path}: {why}") from None
-    if metadata.get("format") != _FORMAT:
+    if not tensors:
         raise InputError(f"{path} is no state", "charnn prime --save-state makes one")
     if metadata.get("checkpoint") != checkpoint.digest:
         raise InputError(
@@ -88,6 +91,10 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
     wanted = {name: (array.shape, array.dtype) for name, array in empty.items()}
     found = {name: (array.shape, array.dtype) for name, array in tensors.items()}
     _, dtype = found.pop("logits", (None, None))
-    if found != wanted or dtype is None or tensors["logits"].shape != (1, model.vocabulary_size):
+    if (
+        found != wanted
+        or dtype not in _LOGITS
+        or tensors["logits"].shape != (1, model.vocabulary_size)
+    ):
         raise InputError(f"the state {path} is damaged: its arrays do not fit the model")
     return Context(tensors["logits"], tuple(tensors[name] for name in empty))

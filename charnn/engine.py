@@ -32,7 +32,7 @@ class Engine:
 
     Args:
         config: the architecture.
-        weights: its tensors, by the names that ``charnn.checkpoint`` documents; any float type.
+        weights: its tensors, by the names that ``charnn.checkpoint`` documents; float32 or float64.
         start_id: what an empty prompt feeds.
         end_id: ends a document.
     """

@@ -15,7 +15,7 @@ from charnn.step import StepModel
 from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.streaming import TextStream, stop_test
 
-#: A text whose second half repeats this often goes round in circles.
+#: A text whose last third repeats this often goes round in circles.
 _ROUNDS = 3
 
 #: Shorter texts may repeat themselves.
@@ -38,7 +38,10 @@ class Generated:
     log_probs: tuple[float, ...] = ()
     """Of each id, nats, under the model alone."""
     score: float = 0.0
-    """The sum of the log-probabilities over the length to the power of the length penalty."""
+    """The sum of the log-probabilities over the length to the power of the length penalty.
+
+    With a repetition penalty, beams sum what it made of them.
+    """
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,10 @@ def _draw(
         ids_B = step.ids_B.tolist()
         log_probs_B = step.log_probs_B().tolist() if details else None
         for number, row in list(rows.items()):
-            if step.blocked_B is not None and step.blocked_B[number]:
+            if step.blame and step.blocked_B is not None and step.blocked_B[number]:
                 raise GenerationError(
-                    f"{guides} left no token to go on with, after {n - 1}", "ask for less"
+                    f"{step.blame(number)} left no token to go on with, after {n - 1}",
+                    "ask for less",
                 )
             complete = step.complete_B is not None and bool(step.complete_B[number])
             text = row.read(ids_B[number], complete=complete, last=n == config.max_tokens)
@@ -183,7 +187,7 @@ class _Row:
         piece = "" if ends else self._stream.feed(self._tokenizer.token_bytes[id])
         if self._stream.stopped:
             self.finished = "stop"
-        elif ends or complete:
+        elif ends or (complete and not last):
             self.finished = "end"
         elif last:
             self.finished = "length"
@@ -251,16 +255,16 @@ def _without_end(ids: Sequence[int], tokenizer: Tokenizer) -> Sequence[int]:
 
 
 def goes_in_circles(text: str) -> bool:
-    """Whether the second half of a text says the same again and again.
+    """Whether the last third of a text says the same again and again.
 
     >>> goes_in_circles("Then he said it, " + "and he said it " * 9)
     True
     """
-    half = text[len(text) // 2 :]
     if len(text) < _SHORT:
         return False
+    end = text[-max(_SHORT, len(text) // 3) :]
     # A text has a period where it is found again in itself.
-    return any(half.startswith(half[period:]) for period in range(1, len(half) // _ROUNDS + 1))
+    return any(end.startswith(end[period:]) for period in range(1, len(end) // _ROUNDS + 1))
 
 
 def fresh_seed() -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
 
 #: What a model remembers: an opaque tuple of arrays, batch first. Never changed in place.
 State = tuple[NDArray[Any], ...]

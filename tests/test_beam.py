@@ -75,15 +75,20 @@ def test_a_wide_beam_finds_the_best_texts(seed, V, T, alpha):
 @given(
     seed=st.integers(0, 1 << 30),
     beams=st.integers(1, 4),
+    groups=st.integers(1, 3),
     alpha=st.sampled_from([-1.0, 0.0, 1.0, 2.0]),
     early=st.sampled_from(["never", "first"]),
+    stops=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
-def test_what_is_streamed_is_the_best_text(seed, beams, alpha, early):
+@settings(max_examples=200, deadline=None)
+def test_what_is_streamed_is_the_best_text(seed, beams, groups, alpha, early, stops):
     rng = np.random.default_rng(seed)
     model = MarkovModel(rng.normal(0, 2, (5, 5)), end_id=4)
-    config = BeamConfig(beams=beams, length_penalty=alpha, early_stopping=early)
-    search = BeamSearch(model, *prefilled(model), 12, config)
+    config = BeamConfig(
+        beams * groups, beam_groups=groups, length_penalty=alpha, early_stopping=early
+    )
+    stopped = (lambda ids: 3 in ids) if stops else None
+    search = BeamSearch(model, *prefilled(model), 12, config, stopped=stopped)
     assert tuple(id for ids in search for id in ids) == search.found[0].ids
 
 
@@ -133,6 +138,42 @@ def test_groups_search_as_the_paper_says(seed):
     config = BeamConfig(K, nbest=K, beam_groups=groups, diversity_penalty=penalty)
     found = BeamSearch(model, *prefilled(model), 5, config).run()
     assert {one.ids: pytest.approx(one.score * 5) for one in found} == expected
+
+
+@given(seed=st.integers(0, 1 << 30), K=st.integers(2, 4), alpha=st.sampled_from([0.0, 1.0]))
+@settings(max_examples=100, deadline=None)
+def test_many_ways_to_end_starve_nobody(seed, K, alpha):
+    """Six of eight ids end a text: K beams live on until the bound is reached, or the length."""
+    rng = np.random.default_rng(seed)
+    model = MarkovModel(rng.normal(0, 2, (8, 8)))
+    config = BeamConfig(K, nbest=K, length_penalty=alpha)
+    found = BeamSearch(
+        model, *prefilled(model), 4, config, stopped=lambda ids: int(ids[-1]) < 6
+    ).run()
+    log_probs_VV = log_softmax(model.logits_VV)
+    live, pool = [((), 0.0)], []
+    for n in range(1, 5):
+        grown = sorted(
+            (
+                ((*ids, id), total + log_probs_VV[ids[-1] if ids else 0, id])
+                for ids, total in live
+                for id in range(8)
+            ),
+            key=lambda one: -one[1],
+        )
+        ends = [one for one in grown[:K] if one[0][-1] < 6 or n == 4]
+        pool = sorted([*pool, *((ids, total / n**alpha) for ids, total in ends)],
+                      key=lambda one: -one[1])[:K]  # fmt: skip
+        live = [one for one in grown if one[0][-1] >= 6][:K]
+    assert [one.ids for one in found] == [ids for ids, _ in pool]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_find_no_text_twice(seed):
+    model = MarkovModel(np.random.default_rng(seed).normal(0, 1, (4, 4)), end_id=3)
+    config = BeamConfig(6, nbest=6, beam_groups=3)
+    found = BeamSearch(model, *prefilled(model), 8, config).run()
+    assert len(found) == len({one.ids for one in found}) > 1
 
 
 def test_hypotheses_that_are_the_same_text_are_found_once():

@@ -234,6 +234,12 @@ def test_lines_and_patterns(program, place):
             assert "th" not in text
 
 
+def test_fewer_texts_than_were_asked_for_are_told(program, place):
+    result = program("generate", "--beam", "4", "--nbest", "3", "--regex", "a|e", cwd=place)
+    assert sorted(result.stdout.decode().split()) == ["a", "e"]
+    assert "only 2 different texts were found, not 3" in result.stderr.decode()
+
+
 def test_a_prompt_is_read_once_and_continued_bit_for_bit(program, place):
     prompt = "The fox saw the moon in the well."
     direct = program("generate", "-p", prompt, "-n", "50", "-s", "7", "-q", cwd=place)
@@ -257,6 +263,20 @@ def test_prompts_may_come_one_by_one(program, place):
     assert result.returncode == 0
     assert result.stdout.startswith(b"The")
     assert b"\nShe said" in result.stdout
+
+
+def test_a_program_may_talk_with_it_line_by_line(place):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "charnn", "generate", "-i", "-q", "--until-line", "--json"],
+        cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+    ) as run:  # fmt: skip
+        for prompt in ("The", "She"):
+            run.stdin.write(f"{prompt}\n".encode())
+            run.stdin.flush()
+            assert json.loads(run.stdout.readline())["prompt"] == prompt  # or waits for ever
+        run.stdin.close()
+        assert run.wait(30) == 0
 
 
 def test_interactive_on_a_terminal_has_history_and_survives_ctrl_c(place):
@@ -455,6 +475,8 @@ BAD = {
                              "--no-repeat-ngram left no token to go on with"),
     "typed and given prompts": (["generate", "-i", "-p", "x"], 2, "asks for prompts"),
     "nothing to read": (["prime", "--save-state", "s"], 2, "give --prompt or --file"),
+    "a file in a state's place": (["prime", "-p", "The", "--save-state", "short"], 1, "exists"),
+    "a stop that is no text": (["generate", "--stop", b"\xff"], 2, "no UTF-8"),
     "no place for a state": (["prime", "-p", "The", "--save-state", "no/s"], 1, "cannot write"),
     "a missing state": (["generate", "--state", "nowhere"], 1, "cannot read the state nowhere"),
     "no state": (["generate", "--state", "picture"], 1, "cannot read the state picture"),

@@ -372,6 +372,14 @@ def test_the_pattern_that_alone_cannot_match_is_named():
         Constraint(table, max_tokens=5, patterns=["a{6}"])
 
 
+def test_more_tokens_than_there_ever_are():
+    for tokens in (2**31 - 1, 2**31, 10**20):
+        constraint = Constraint([b"a", b"b"], max_tokens=tokens, patterns=["a*"])
+        assert may_follow(constraint) == [0]
+        with pytest.raises(UsageError):
+            Constraint([b"a", b"b"], max_tokens=tokens, patterns=["x"])
+
+
 def test_a_vocabulary_that_spells_nothing_can_still_write_nothing():
     constraint = Constraint([b"", b""], max_tokens=3, end_id=1, patterns=["a*"])
     assert may_follow(constraint) == [1]

@@ -260,6 +260,8 @@ def test_options_that_make_no_sense_together(generation, sampling, beam):
         (GuideConfig, {"repetition_penalty": 0}),
         (GuideConfig, {"no_repeat_ngram": -1}),
         (GuideConfig, {"ban": ("",)}),
+        (GuideConfig, {"ban": ("\udcff",)}),
+        (GuideConfig, {"repetition_penalty": 1e-40}),
         (BeamConfig, {"beams": 4, "beam_groups": 3}),
         (BeamConfig, {"beams": 4, "beam_groups": 0}),
         (BeamConfig, {"beams": 4, "beam_groups": 2, "diversity_penalty": -1}),

@@ -75,6 +75,13 @@ class Payload:
         except BrokenPipeError as error:
             raise ReaderGoneError from error
 
+    def flush(self) -> None:
+        """Let whoever reads have everything."""
+        try:
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
+
     def end_line(self) -> None:
         """Begin a new line, unless one just began."""
         if self._last != b"\n":

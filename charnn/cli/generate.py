@@ -85,6 +85,8 @@ def generate(
             write_out(opened, typed, decoding, before=before, echo=echo, json=json)
         except KeyboardInterrupt:
             say()
+        except UsageError:
+            raise
         except CharnnError as error:
             fail(str(error))
 
@@ -127,6 +129,9 @@ def write_out(
                 "the likeliest text goes round in circles, as it does where no end is in sight;"
                 " --no-repeat-ngram 12 forbids it, and without --beam text is drawn instead"
             )
+    if one.sample + 1 < decoding.beam.nbest:
+        warn(f"only {one.sample + 1} different texts were found, not {decoding.beam.nbest}")
+    payload.flush()
 
 
 def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None) -> "Context":
@@ -147,6 +152,8 @@ def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None)
 
 def _typed_prompts() -> Iterator[str]:
     """Lines typed at a terminal, with history and the usual editing keys; or lines of a pipe."""
+    if sys.stdin is None:
+        return
     if not sys.stdin.isatty():
         for line in sys.stdin.buffer:
             yield line.decode("utf-8", "surrogateescape").removesuffix("\n")

@@ -9,13 +9,14 @@ from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import Prompt, PromptFile, read, read_prompt_option
 from charnn.cli.options import Model, Quiet
 from charnn.cli.places import find_run
-from charnn.errors import UsageError
+from charnn.errors import OutputError, UsageError
 
 
 def prime(
     save_state: Annotated[Path, typer.Option(help="Where to keep what was read.")],
     prompt: Prompt = None,
     file: PromptFile = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     model: Model = None,
     quiet: Quiet = False,
 ) -> None:
@@ -37,6 +38,8 @@ def prime(
     text = read_prompt_option(prompt, file)
     if not text:
         raise UsageError("there is nothing to read", "give --prompt or --file")
+    if save_state.exists() and not force:
+        raise OutputError(f"{save_state} exists", "choose another name, or give --force")
     opened = open_model(find_run(model))
     context = read(opened, text)
     save_context(save_state, context, opened.checkpoint)

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.decode.config import BeamConfig
+from charnn.decode.filters import Scores
 from charnn.decode.guides import UNGUIDED, Guides
 from charnn.errors import GenerationError
 from charnn.step import Floats, Ids, State, StepModel, log_softmax, select_rows
 
 Finished = Literal["end", "stop", "length"]
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class BeamSearch:
     that all live beams and the best finished hypothesis share. ``found`` then holds the best
     hypotheses, the best first, no two alike.
 
-    Every step looks at the 2K best candidates of K beams, so that those which end never starve
-    those which live on; an end counts if it is among the K best.
+    Every step looks at the 2K best candidates of K beams, and at more if most of them end, so that
+    those which end never starve those which live on; an end counts if it is among the K best.
 
     With several groups, each searches on its own, but pays for every token that beams of the
     groups before it took in the same step: Vijayakumar et al. (2018), "Diverse Beam Search",
@@ -79,7 +79,8 @@ class BeamSearch:
         self._guides, self._stopped, self._same = guides, stopped, same
         self._logits_1V, self._state = logits_1V, state
         beams, groups = max(config.beams, 1), config.beam_groups
-        self._groups = [_Group(beams // groups, config, max_tokens) for _ in range(groups)]
+        keys: dict[Hashable, tuple[_Group, Hypothesis]] = {}
+        self._groups = [_Group(beams // groups, config, max_tokens, keys) for _ in range(groups)]
         self._sure = 0
 
     def run(self) -> list[Hypothesis]:
@@ -120,16 +121,19 @@ class BeamSearch:
         cost_V = np.zeros(totals_KV.shape[1])
         live: list[tuple[int, int]] = []
         for group in self._groups:
-            candidates = self._candidates(group, totals_KV, cost_V)
-            complete = self._complete(beams, candidates)
             first = len(live)
-            for rank, (row, id) in enumerate(candidates):
-                finished = self._finished(beams, row, id, complete[rank])
-                if finished is None and step == self._max_tokens:
-                    finished = "length"
+            taken: list[int] = []
+            for rank, (row, id, complete) in enumerate(
+                self._candidates(group, totals_KV - cost_V, beams)
+            ):
+                finished = self._finished(beams, row, id)
+                if finished is None and (complete or step == self._max_tokens):
+                    finished = "end" if step < self._max_tokens else "length"
                 if finished is None:
                     live.append((row, id))
                 elif rank < group.width:
+                    if finished == "length":
+                        taken.append(id)
                     hypothesis = Hypothesis(
                         (*beams.ids_KT[row].tolist(), id),
                         (*beams.log_probs_KT[row].tolist(), float(log_probs_KV[row, id])),
@@ -139,42 +143,49 @@ class BeamSearch:
                     group.finish(hypothesis, self._same)
                 if len(live) - first == group.width:
                     break
-            own = [float(totals_KV[place]) for place in live[first:]]
-            if own and group.is_over(max(own), step):
+                if step == self._max_tokens and rank + 1 == group.width:
+                    break
+            own = live[first:]
+            if own and group.is_over(max(float(totals_KV[place]) for place in own), step):
                 del live[first:]
             group.rows = slice(first, len(live))
+            taken += [id for _, id in live[first:]]
+            np.add.at(cost_V, taken, self._config.diversity_penalty)
+        if not live and not any(group.pool for group in self._groups):
+            names = self._guides.blame(log_probs_KV, beams.guided, 0)
+            raise GenerationError(
+                f"{names} left the beams no token to go on with, after {step - 1}",
+                "ask for less, or search with more beams",
+            )
         rows_K, ids_K = np.array(live, dtype=np.int64).reshape(-1, 2).T
         return beams.grow(rows_K, ids_K, totals_KV, log_probs_KV, self._guides), rows_K
 
     def _candidates(
-        self, group: "_Group", totals_KV: Scores, cost_V: Scores
-    ) -> list[tuple[int, int]]:
-        """The best rows and ids of a group; what later groups pay is added to the cost."""
-        totals_KV = totals_KV[group.rows]
-        if len(self._groups) > 1:
-            totals_KV = totals_KV - cost_V
-        places = _largest(totals_KV.ravel(), 2 * group.width)
-        rows, ids = np.divmod(places, len(cost_V))
-        if len(self._groups) > 1:
-            kept = np.flatnonzero(ids != self._model.end_id)[: group.width]
-            np.add.at(cost_V, ids[kept], self._config.diversity_penalty)
-        return list(zip((rows + group.rows.start).tolist(), ids.tolist(), strict=True))
+        self, group: "_Group", totals_KV: Scores, beams: "_Beams"
+    ) -> Iterator[tuple[int, int, bool]]:
+        """A group's candidates, the best first: row, id, and whether nothing may follow.
 
-    def _complete(self, beams: "_Beams", candidates: list[tuple[int, int]]) -> list[bool]:
-        """Which candidates are whole texts that nothing may follow."""
-        if not self._guides:
-            return [False] * len(candidates)
-        rows_N, ids_N = np.array(candidates, dtype=np.int64).reshape(-1, 2).T
-        guided = self._guides.advance(ids_N, select_rows(rows_N, beams.guided))
-        complete: list[bool] = self._guides.complete_B(guided, len(ids_N)).tolist()
-        return complete
+        The 2K best suffice where only one id ends a beam; the others come if they are asked for.
+        """
+        totals_N = totals_KV[group.rows].ravel()
+        few = 2 * group.width
+        for places in (_largest(totals_N, few), None):
+            if places is None:
+                places = _largest(totals_N, len(totals_N))[few:]  # noqa: PLW2901
+            rows_N, ids_N = np.divmod(places, totals_KV.shape[1])
+            rows_N += group.rows.start
+            complete_N = np.zeros(len(places), dtype=bool)
+            if self._guides:
+                guided = self._guides.advance(ids_N, select_rows(rows_N, beams.guided))
+                complete_N = self._guides.complete_B(guided, len(places))
+            yield from zip(rows_N.tolist(), ids_N.tolist(), complete_N.tolist(), strict=True)
 
-    def _finished(self, beams: "_Beams", row: int, id: int, complete: bool) -> Finished | None:
+    def _finished(self, beams: "_Beams", row: int, id: int) -> Finished | None:
         if id == self._model.end_id:
             return "end"
         if self._stopped is not None and self._stopped(np.append(beams.ids_KT[row], id)):
             return "stop"
-        return "end" if complete else None
+        return None
 
     def _newly_sure(self, beams: "_Beams") -> Iterator[tuple[int, ...]]:
         if self._config.nbest > 1 or not len(beams.ids_KT):
@@ -196,16 +207,9 @@ class BeamSearch:
         return max(best, key=lambda hypothesis: hypothesis.score, default=None)
 
     def _collect(self) -> None:
-        merged = _Group(max(self._config.beams, 1), self._config, self._max_tokens)
-        for group in self._groups:
-            for hypothesis in group.pool:
-                merged.finish(hypothesis, self._same)
-        self.found = merged.pool[: self._config.nbest]
-        if not self.found:
-            raise GenerationError(
-                f"{self._guides} left the beams nothing to go on with",
-                "ask for less, or search with more beams",
-            )
+        found = [hypothesis for group in self._groups for hypothesis in group.pool]
+        found.sort(key=lambda hypothesis: -hypothesis.score)
+        self.found = found[: self._config.nbest]
 
 
 @dataclass
@@ -230,23 +234,37 @@ class _Beams:
 
 
 class _Group:
-    """Beams that compete with each other: where they live, and what of them has finished."""
+    """Beams that compete with each other: where they live, and what of them has finished.
 
-    def __init__(self, width: int, config: BeamConfig, max_tokens: int) -> None:
+    Args:
+        width: how many they are.
+        config: the search.
+        max_tokens: tokens at the most.
+        keys: what the pools of all groups hold, by what makes hypotheses alike.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        config: BeamConfig,
+        max_tokens: int,
+        keys: dict[Hashable, tuple["_Group", Hypothesis]],
+    ) -> None:
         self.width = width
         self.rows = slice(0, 0)
         self.pool: list[Hypothesis] = []
         self._config, self._max_tokens = config, max_tokens
-        self._keys: dict[Hashable, Hypothesis] = {}
+        self._keys = keys
 
     def finish(self, hypothesis: Hypothesis, same: Callable[[tuple[int, ...]], Hashable]) -> None:
-        """Keep it, if it is among the best and better than what is like it."""
+        """Keep it, if it is among the best and better than all that is like it."""
         key = same(hypothesis.ids)
-        if (alike := self._keys.get(key)) is not None:
+        if key in self._keys:
+            holder, alike = self._keys[key]
             if alike.score >= hypothesis.score:
                 return
-            self.pool.remove(alike)
-        self._keys[key] = hypothesis
+            holder.pool.remove(alike)
+        self._keys[key] = self, hypothesis
         self.pool.append(hypothesis)
         self.pool.sort(key=lambda one: -one.score)
         for beaten in self.pool[self.width :]:

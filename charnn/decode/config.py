@@ -6,6 +6,16 @@ from typing import Literal
 from charnn.errors import UsageError
 
 
+def _check_texts(option: str, texts: tuple[str, ...], *, empty: bool = False) -> None:
+    if "" in texts and not empty:
+        raise UsageError(f"{option} needs some text")
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{option} takes text, and {text!r} is no UTF-8") from None
+
+
 @dataclass(frozen=True)
 class GenerationConfig:
     """What is to be written."""
@@ -36,8 +46,7 @@ class GenerationConfig:
             raise UsageError(f"--samples must be at least 1, not {self.samples}")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise UsageError(f"--seed must be from 0 to 2^64 - 1, not {self.seed}")
-        if "" in self.stop:
-            raise UsageError("--stop needs some text")
+        _check_texts("--stop", self.stop)
         if self.max_lines < 0:
             raise UsageError(f"--max-lines must be 0 (off) or more, not {self.max_lines}")
         if self.until_line and self.max_lines > 1:
@@ -116,16 +125,17 @@ class GuideConfig:
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.repetition_penalty < float("inf"):
+        if not 0.01 <= self.repetition_penalty <= 100:
             raise UsageError(
-                f"--repetition-penalty must be above 0 (1: off), not {self.repetition_penalty}"
+                "--repetition-penalty must be from 0.01 to 100 (1: off),"
+                f" not {self.repetition_penalty}"
             )
         if self.no_repeat_ngram < 0:
             raise UsageError(
                 f"--no-repeat-ngram must be 0 (off) or more, not {self.no_repeat_ngram}"
             )
-        if "" in self.ban:
-            raise UsageError("--ban needs some text")
+        _check_texts("--ban", self.ban)
+        _check_texts("--regex", self.regex, empty=True)
 
 
 #: The greatest power of a length that a score is divided by.

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.decode.patterns import Alphabet, Automaton, Flags, Ints, build, unicode
+from charnn.decode.patterns import Alphabet, Automaton, Ints, build, unicode
 from charnn.errors import UsageError
-from charnn.step import Ids, State
+from charnn.step import Flags, Ids, State
 
 #: More tokens than there ever are.
 _NEVER = np.iinfo(np.int32).max
@@ -73,6 +73,7 @@ class Constraint:
         stop: Sequence[str] = (),
         max_lines: int = 0,
     ) -> None:
+        max_tokens = min(max_tokens, _NEVER - 1)
         self._max_tokens, self._end_id = max_tokens, end_id
         tokens = _Tokens([b"" if id == end_id else token for id, token in enumerate(token_bytes)])
 
@@ -86,6 +87,8 @@ class Constraint:
             if len(culprits) == 1:
                 patterns, banned = culprits, ()
             asked = [f"--regex {one!r}" for one in patterns] + [f"--ban {one!r}" for one in banned]
+            asked += [f"--stop {one!r}" for one in stop]
+            asked += [f"--max-lines {max_lines}"] if max_lines else []
             raise UsageError(
                 f"no text of at most {max_tokens} tokens of this vocabulary satisfies "
                 + " and ".join(asked),

@@ -5,15 +5,15 @@ sampling or beam search puts them.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charnn.decode.filters import no_repeat_ngram, repetition_penalty
-from charnn.step import Floats, Ids, State
+from charnn.step import Flags, Floats, Ids, State
 
-Flags = NDArray[np.bool_]
+if TYPE_CHECKING:  # it takes time to import, and few ask for it
+    from charnn.decode.constraints import Constraint
 
 
 class Guide(Protocol):
@@ -37,15 +37,6 @@ class Guide(Protocol):
     def complete_B(self, state: State) -> Flags | None:
         """Which rows are whole texts that nothing may follow; None: the guide never says so."""
         ...
-
-
-class Constraint(Protocol):
-    """What may follow, and nothing else: contract 5 of the design."""
-
-    def initial_state(self, batch: int) -> State: ...  # noqa: D102
-    def allowed_BV(self, state: State) -> Flags: ...  # noqa: D102
-    def advance(self, ids_B: Ids, state: State) -> State: ...  # noqa: D102
-    def complete_B(self, state: State) -> Flags: ...  # noqa: D102
 
 
 class RepetitionPenalty:
@@ -120,7 +111,7 @@ class Mask:
         name: the options that ask for it.
     """
 
-    def __init__(self, constraint: Constraint, name: str = "--regex") -> None:
+    def __init__(self, constraint: "Constraint", name: str = "--regex") -> None:
         self._constraint, self.name = constraint, name
         self.initial_state = constraint.initial_state
         self.advance = constraint.advance
@@ -171,8 +162,18 @@ class Guides:
                 complete_B |= found_B
         return complete_B
 
-    def __str__(self) -> str:
-        return " and ".join(guide.name for guide in self._guides)
+    def blame(self, scores_BV: Floats, state: State, row: int) -> str:
+        """The names of those that together left a row nothing to go on with."""
+        names = []
+        left = -1
+        for guide, part in zip(self._guides, self._parts, strict=True):
+            before = np.isfinite(scores_BV[row]).sum()
+            scores_BV = guide.apply(scores_BV, state[part])
+            left = np.isfinite(scores_BV[row]).sum()
+            if left < before:
+                names.append(guide.name)
+        assert left == 0
+        return " and ".join(names)
 
 
 #: What steers nothing.

@@ -4,6 +4,7 @@ Random numbers come from counter-based generators keyed by (seed, sample, step):
 draws the same numbers whatever runs beside it.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from charnn.decode.config import SamplingConfig
 from charnn.decode.filters import make_filter
-from charnn.decode.guides import UNGUIDED, Flags, Guides
-from charnn.step import Floats, Ids, State, StepModel, log_softmax, select_rows
+from charnn.decode.guides import UNGUIDED, Guides
+from charnn.step import Flags, Floats, Ids, State, StepModel, log_softmax, select_rows
 
 #: Samples run in blocks of this many rows; a row that is done runs on, so that shapes stay.
 BLOCK = 64
@@ -36,6 +37,8 @@ class Step:
     """Rows for which the guides left nothing to choose: their ids mean nothing."""
     complete_B: Flags | None = None
     """Rows that are whole texts now: nothing may follow."""
+    blame: Callable[[int], str] | None = None
+    """The names of the guides that left a row nothing."""
 
     def log_probs_B(self) -> NDArray[np.float64]:
         """Of the chosen ids, under the model alone: before temperature and filters. Nats."""
@@ -109,6 +112,7 @@ def generate(
     guided = guides.initial_state(batch)
     blocked_B: Flags | None = None
     complete_B: Flags | None = None
+    blame: Callable[[int], str] | None = None
     for n in range(max_tokens):
         scores_BV = logits_BV
         if guides:
@@ -118,8 +122,9 @@ def generate(
             scores_BV = np.where(nothing_B[:, None], logits_BV, scores_BV)
         ids_B = choose(scores_BV, n)
         if guides:
+            blame = functools.partial(guides.blame, logits_BV, guided)
             guided = guides.advance(ids_B, guided)
             complete_B = guides.complete_B(guided, batch)
-        yield Step(ids_B, logits_BV, blocked_B, complete_B)
+        yield Step(ids_B, logits_BV, blocked_B, complete_B, blame)
         if n + 1 < max_tokens:
             logits_BV, state = model.step(ids_B, state)

@@ -24,8 +24,8 @@ from automata.fa.nfa import NFA
 from numpy.typing import NDArray
 
 from charnn.errors import UsageError
+from charnn.step import Flags
 
-Flags = NDArray[np.bool_]
 Ints = NDArray[np.integer[Any]]
 
 #: Where runs of characters begin and end, in turn: a set of characters of an alphabet.
