@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -274,7 +275,8 @@ def test_a_program_may_talk_with_it_line_by_line(place):
         for prompt in ("The", "She"):
             run.stdin.write(f"{prompt}\n".encode())
             run.stdin.flush()
-            assert json.loads(run.stdout.readline())["prompt"] == prompt  # or waits for ever
+            assert select.select([run.stdout], [], [], 60)[0]
+            assert json.loads(run.stdout.readline())["prompt"] == prompt
         run.stdin.close()
         assert run.wait(30) == 0
 
@@ -292,12 +294,16 @@ def test_interactive_on_a_terminal_has_history_and_survives_ctrl_c(place):
     def until(text: bytes, count: int = 1) -> None:
         nonlocal seen
         while seen.count(text) < count:
+            assert select.select([leader], [], [], 60)[0], seen
             seen += os.read(leader, 4096)
 
     until(b"> ")
     os.write(leader, b"The fox\n")
     until(b"> ", 2)
-    os.write(leader, b"half\x03")  # Ctrl-C
+    os.write(leader, b"half")
+    until(b"half")
+    time.sleep(0.5)  # Python's readline overlooks a signal while it looks at a key
+    os.write(leader, b"\x03")  # Ctrl-C
     until(b"> ", 3)
     os.write(leader, b"\x1b[A\n")  # the arrow up: the line before
     until(b"> ", 4)
