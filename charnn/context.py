@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charnn.checkpoint import Checkpoint
 from charnn.errors import InputError
-from charnn.files import write_atomically
+from charnn.files import printable, sha256, write_atomically
 from charnn.step import Floats, State, StepModel, pad
 
 #: What the file's metadata says it is.
@@ -58,7 +58,12 @@ def save_context(path: Path, context: Context, checkpoint: Checkpoint) -> None:
     """
     tensors = {"logits": context.logits_1V}
     tensors |= {f"state.{n}": np.ascontiguousarray(array) for n, array in enumerate(context.state)}
-    metadata = {"format": _FORMAT, "checkpoint": checkpoint.digest, "model": str(checkpoint.path)}
+    metadata = {
+        "format": _FORMAT,
+        "checkpoint": checkpoint.digest,
+        "model": printable(checkpoint.path),
+        "sha256": _digest(tensors),
+    }
     write_atomically(path, safetensors.numpy.save(tensors, metadata))
 
 
@@ -73,6 +78,8 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
     Raises:
         InputError: it is missing, damaged, or another checkpoint's.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file", "a state must be one, and no pipe")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -85,16 +92,21 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
         raise InputError(f"{path} is no state", "charnn prime --save-state makes one")
     if metadata.get("checkpoint") != checkpoint.digest:
         raise InputError(
-            f"the state {path} is another checkpoint's", f"it was made by {metadata.get('model')}"
+            f"the state {path} is another checkpoint's", f"-m {metadata.get('model')} made it"
         )
     empty = {f"state.{n}": array for n, array in enumerate(model.initial_state(1))}
     wanted = {name: (array.shape, array.dtype) for name, array in empty.items()}
     found = {name: (array.shape, array.dtype) for name, array in tensors.items()}
     _, dtype = found.pop("logits", (None, None))
     if (
-        found != wanted
+        metadata.get("sha256") != _digest(tensors)
+        or found != wanted
         or dtype not in _LOGITS
         or tensors["logits"].shape != (1, model.vocabulary_size)
     ):
-        raise InputError(f"the state {path} is damaged: its arrays do not fit the model")
+        raise InputError(f"the state {path} is damaged", "make it again")
     return Context(tensors["logits"], tuple(tensors[name] for name in empty))
+
+
+def _digest(tensors: dict[str, NDArray[Any]]) -> str:
+    return sha256(b"".join(tensors[name].tobytes() for name in sorted(tensors)))

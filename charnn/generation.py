@@ -153,7 +153,7 @@ def _draw(
         for number, row in list(rows.items()):
             if step.blame and step.blocked_B is not None and step.blocked_B[number]:
                 raise GenerationError(
-                    f"{step.blame(number)} left no token to go on with, after {n - 1}",
+                    f"{step.blame(number)} left no token to go on with after {n - 1}",
                     "ask for less",
                 )
             complete = step.complete_B is not None and bool(step.complete_B[number])

@@ -284,6 +284,11 @@ def test_a_context_that_does_not_fit_is_refused(workplace, tmp_path):
             load_context(path, checkpoint, model)
 
     refused("No such file")
+    save_context(path, context, checkpoint)
+    flipped = bytearray(path.read_bytes())
+    flipped[-5] ^= 1
+    path.write_bytes(flipped)
+    refused("damaged")
     path.write_bytes(b"no state")
     refused("cannot read the state")
     path.write_bytes((checkpoint.path / "model.safetensors").read_bytes())

@@ -23,7 +23,7 @@ from charnn.errors import CharnnError, InputError, UsageError
 
 if TYPE_CHECKING:
     from charnn.context import Context
-    from charnn.generation import Generated
+    from charnn.generation import Generated, Piece
     from charnn.models import Model as LanguageModel
 
 Prompt = Annotated[
@@ -101,7 +101,7 @@ def write_out(
     json: bool = False,
 ) -> None:
     """Continue a prompt on stdout."""
-    from charnn.generation import Piece, fresh_seed, goes_in_circles, write
+    from charnn.generation import fresh_seed, write
 
     generation = decoding.generation
     if decoding.draws and generation.seed is None:
@@ -111,6 +111,27 @@ def write_out(
     context = read(model, prompt, before)
     written = write(model.step_model, model.tokenizer, context, decoding, details=json)
     payload = Payload()
+    try:
+        _show(written, payload, prompt, decoding, model, echo=echo, json=json)
+    except CharnnError:
+        payload.end_line()
+        raise
+    finally:
+        payload.flush()
+
+
+def _show(
+    written: "Iterator[Piece | Generated]",
+    payload: Payload,
+    prompt: bytes,
+    decoding: Decoding,
+    model: "LanguageModel",
+    *,
+    echo: bool,
+    json: bool,
+) -> None:
+    from charnn.generation import Piece, goes_in_circles
+
     shown = prompt.decode("utf-8", "replace")
     texts = _Texts(payload, shown if echo else "")
     told = False
@@ -131,7 +152,6 @@ def write_out(
             )
     if one.sample + 1 < decoding.beam.nbest:
         warn(f"only {one.sample + 1} different texts were found, not {decoding.beam.nbest}")
-    payload.flush()
 
 
 def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None) -> "Context":
@@ -226,6 +246,8 @@ def read_prompt_option(prompt: str | None, file: Path | None) -> bytes:
         raise UsageError("--prompt and --file exclude each other")
     if file is None:
         return (prompt or "").encode("utf-8", "surrogateescape")
+    if str(file) == "-" and sys.stdin is None:
+        raise InputError("standard input is closed")
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:

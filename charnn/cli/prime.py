@@ -38,7 +38,7 @@ def prime(
     text = read_prompt_option(prompt, file)
     if not text:
         raise UsageError("there is nothing to read", "give --prompt or --file")
-    if save_state.exists() and not force:
+    if save_state.exists() and not (force and save_state.is_file()):
         raise OutputError(f"{save_state} exists", "choose another name, or give --force")
     opened = open_model(find_run(model))
     context = read(opened, text)

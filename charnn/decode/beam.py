@@ -154,7 +154,7 @@ class BeamSearch:
         if not live and not any(group.pool for group in self._groups):
             names = self._guides.blame(log_probs_KV, beams.guided, 0)
             raise GenerationError(
-                f"{names} left the beams no token to go on with, after {step - 1}",
+                f"{names} left the beams no token to go on with after {step - 1}",
                 "ask for less, or search with more beams",
             )
         rows_K, ids_K = np.array(live, dtype=np.int64).reshape(-1, 2).T

@@ -191,6 +191,8 @@ class BeamConfig:
             )
         if self.nbest < 1:
             raise UsageError(f"--nbest must be at least 1, not {self.nbest}")
+        if not self.beams and (self.nbest > 1 or self.beam_groups > 1):
+            raise UsageError("--nbest and --beam-groups need --beam")
         if self.nbest > max(self.beams, 1):
             raise UsageError(
                 f"--nbest {self.nbest} wants more texts than beams",

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.decode.patterns import Alphabet, Automaton, Ints, build, unicode
+from charnn.decode.patterns import Alphabet, Automaton, Ints, build, quoted, unicode
 from charnn.errors import UsageError
 from charnn.step import Flags, Ids, State
 
@@ -86,8 +86,9 @@ class Constraint:
             culprits = [one for one in patterns if machine([one], ()).least_tokens > max_tokens]
             if len(culprits) == 1:
                 patterns, banned = culprits, ()
-            asked = [f"--regex {one!r}" for one in patterns] + [f"--ban {one!r}" for one in banned]
-            asked += [f"--stop {one!r}" for one in stop]
+            asked = [quoted("--regex", one) for one in patterns]
+            asked += [quoted("--ban", one) for one in banned]
+            asked += [quoted("--stop", one) for one in stop]
             asked += [f"--max-lines {max_lines}"] if max_lines else []
             raise UsageError(
                 f"no text of at most {max_tokens} tokens of this vocabulary satisfies "

@@ -94,6 +94,11 @@ class Alphabet:
         return held, complete
 
 
+def quoted(option: str, text: str) -> str:
+    """An option as it may be typed: unlike Python's own quoting, no backslash is doubled."""
+    return f"{option} '{text}'".replace("\n", "\\n")
+
+
 @functools.cache
 def unicode() -> Alphabet:
     """All characters; one for all, because it takes ``re`` a while to say which of them match."""
@@ -321,7 +326,7 @@ def _before_any_stop(
     return unstopped | _dfa(NFA.from_dfa(cut).concatenate(anything))
 
 
-#: What cannot be said in a regular language, or is not, by the parser's name for it.
+#: What is no matter of a regular language, or not at any place, by the parser's name for it.
 _UNSUPPORTED = {
     "ASSERT": "a lookahead or lookbehind (several --regex must all match)",
     "ASSERT_NOT": "a lookahead or lookbehind (--ban forbids a text)",
@@ -343,7 +348,7 @@ def _parse(pattern: str) -> Any:
             return _parser.parse(pattern)
     except (re.error, OverflowError) as error:
         raise UsageError(
-            f"--regex {pattern!r} is no pattern: {error}", "Python's `re` has the rules"
+            f"{quoted('--regex', pattern)} is no pattern: {error}", "Python's `re` has the rules"
         ) from None
 
 
@@ -417,7 +422,7 @@ class _Reader:
                 return languages.empty
             case name:
                 raise UsageError(
-                    f"--regex {self._pattern!r} needs more than a regular language: "
+                    f"{quoted('--regex', self._pattern)} holds what charnn does not know: "
                     + _UNSUPPORTED.get(name, name),
                     "write it without",
                 )
