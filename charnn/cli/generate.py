@@ -64,7 +64,7 @@ def generate(
 
         charnn generate --samples 8 --temperature 1.1 --seed 7 --json
 
-        charnn generate --regex "[A-Z][^e]*[.]" --until-line
+        charnn generate --regex "[^e]*[.]" --until-line
     """
     from charnn.context import load_context
     from charnn.models import open_model
