@@ -196,6 +196,15 @@ def test_hypotheses_that_are_the_same_text_are_found_once():
         assert one.score >= best.get(text(one.ids), -np.inf)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_of_hypotheses_that_are_alike_the_best_stays(seed):
+    model = MarkovModel(np.random.default_rng(seed).normal(0, 1, (3, 3)), end_id=2)
+    best = max(total / len(ids) ** 2 for ids, total in every_text(model, 4).items())
+    config = BeamConfig(beams=81, length_penalty=2.0)
+    (found,) = BeamSearch(model, *prefilled(model), 4, config, same=lambda ids: "alike").run()
+    assert found.score == pytest.approx(best)
+
+
 def test_beams_that_may_not_go_on_say_why():
     model = engine(1, vocabulary=3)
     guides = Guides([NoRepeatNgram(1)])

@@ -175,7 +175,10 @@ def test_guided_rows_that_run_on_do_no_harm():
     """Row after row has nothing left; the others go on."""
     model = MarkovModel(np.zeros((3, 3)))
     logits, state = prefilled(model)
-    steps = list(generate(model, logits, state, 2, 5, greedy(), Guides([NoRepeatNgram(1)])))
+    guides = Guides([NoRepeatNgram(1)])
+    drawn = generate(model, logits, state, 2, 5, sampler(SamplingConfig(), 1, range(2)), guides)
+    assert sum(step.blocked_B.any() for step in drawn) == 2
+    steps = list(generate(model, logits, state, 2, 5, greedy(), guides))
     assert [step.ids_B.tolist() for step in steps[:3]] == [[0, 0], [1, 1], [2, 2]]
     assert [step.blocked_B.tolist() for step in steps] == [[False] * 2] * 3 + [[True] * 2] * 2
 

@@ -17,6 +17,7 @@ from charnn.decode.config import (
     GuideConfig,
     SamplingConfig,
 )
+from charnn.decode.filters import repetition_penalty
 from charnn.errors import GenerationError, InputError, UsageError
 from charnn.generation import Piece, goes_in_circles, write
 from charnn.models import open_model
@@ -228,7 +229,7 @@ def test_guides_that_leave_nothing_say_which_they_are():
         Decoding(GenerationConfig(9, greedy=True), guide=guide),
         Decoding(GenerationConfig(9), guide=guide, beam=BeamConfig(2)),
     ):
-        with pytest.raises(GenerationError, match="--no-repeat-ngram and --regex"):
+        with pytest.raises(GenerationError, match=r"^--no-repeat-ngram and --regex left"):
             said(model, tokenizer, decoding)
 
 
@@ -238,6 +239,20 @@ def test_the_prompt_counts_as_seen():
     guide = GuideConfig(no_repeat_ngram=1)
     _, whole = said(model, tokenizer, Decoding(GenerationConfig(3, seed=1), guide=guide), context)
     assert sorted(whole[0].ids) == [4, 5, 6]
+
+
+def test_the_prompt_is_penalised():
+    changed = 0
+    for seed in range(5):
+        model, tokenizer = letters(seed)
+        context = read_prompt(model, [0, 1, 2, 3])
+        seen_BV = np.array([[True] * 4 + [False] * 3])
+        expected = int(repetition_penalty(context.logits_1V, seen_BV, 3.0).argmax())
+        changed += expected != int(context.logits_1V.argmax())
+        guide = GuideConfig(repetition_penalty=3.0)
+        decoding = Decoding(GenerationConfig(1, greedy=True), guide=guide)
+        assert said(model, tokenizer, decoding, context)[1][0].ids == (expected,)
+    assert changed
 
 
 def test_circles():
