@@ -246,7 +246,11 @@ def final_weights(run):
     return read_checkpoint(run, "last").weights
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+needs_bfloat16 = pytest.mark.skipif(not has_bfloat16, reason="this processor has no bfloat16")
+
+
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
 @pytest.mark.parametrize(
     ("stop_at", "cell"),
     [(1, "lstm"), (7, "lstm"), (20, "lstm"), *((7, cell) for cell in CELLS if cell != "lstm")],
@@ -305,6 +309,13 @@ def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_pa
     events = list(resume(tmp_path / "run", corpus, config))
     assert 1 < events[-1].step == events[-1].steps
     assert events[-1].seconds < 60  # its three seconds, not the ten minutes of the default
+
+
+@pytest.mark.skipif(has_bfloat16, reason="this processor has bfloat16")
+def test_bfloat16_is_refused_where_it_would_fail(corpus, tmp_path):
+    with pytest.raises(UsageError, match="no bfloat16"):
+        run_events(corpus, tmp_path, steps=1, precision="bfloat16")
+    assert not (tmp_path / "run").exists()
 
 
 def test_auto_precision_is_settled_and_saved(corpus, tmp_path):

@@ -266,7 +266,15 @@ def _device(name: str) -> torch.device:
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Precision:
-    """What "auto" means on a device: bfloat16 where it is fast, float32 elsewhere."""
+    """What "auto" means on a device: bfloat16 where it is fast, float32 elsewhere.
+
+    Raises:
+        UsageError: it is bfloat16, for which the processor has no kernels.
+    """
+    # On a processor without them, oneDNN's LSTM fails in its first step.
+    known = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if precision == "bfloat16" and not known:
+        raise UsageError("this processor has no bfloat16", "leave out --precision, or take float32")
     if precision != "auto":
         return precision
     if device.type == "cuda":
