@@ -69,11 +69,11 @@ class Payload:
         now = time.monotonic()
         try:
             sys.stdout.buffer.write(data)
-            if now - self._flushed >= _FLUSH_SECONDS:
-                sys.stdout.buffer.flush()
-                self._flushed = now
         except BrokenPipeError as error:
             raise ReaderGoneError from error
+        if now - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+            self._flushed = now
 
     def flush(self) -> None:
         """Let whoever reads have everything."""

@@ -275,8 +275,8 @@ class _Group:
         """Whether enough have finished and, with "never", no live one can still beat them.
 
         A single beam is greedy search, where the first end is the end. A live sum can only fall.
-        With alpha >= 0 its score is at best that sum over the greatest
-        length; with alpha < 0, over the next one.
+        With alpha >= 0 its score is at best that sum over the greatest length; with alpha < 0, over
+        the next one.
         """
         if self._config.early_stopping == "first" or self._config.beams == 1:
             return len(self.pool) >= self.width

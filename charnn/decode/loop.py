@@ -117,9 +117,10 @@ def generate(
         scores_BV = logits_BV
         if guides:
             scores_BV = guides.apply(logits_BV, guided)
-            blocked_B = nothing_B = np.all(np.isneginf(scores_BV), axis=-1)
+            blocked_B1 = np.all(np.isneginf(scores_BV), axis=-1, keepdims=True)
             # Rows that are done run on, and must have something to choose.
-            scores_BV = np.where(nothing_B[:, None], logits_BV, scores_BV)
+            scores_BV = np.where(blocked_B1, logits_BV, scores_BV)
+            blocked_B = blocked_B1[:, 0]
         ids_B = choose(scores_BV, n)
         if guides:
             blame = functools.partial(guides.blame, logits_BV, guided)

@@ -160,7 +160,6 @@ def _build(
 
 
 def _tables(language: DFA, classes: int, complete: Ints) -> Automaton:
-    language = language.minify()
     numbers = {state: number for number, state in enumerate(language.states, start=1)}
     next_CS = np.zeros((classes, len(numbers) + 1), dtype=np.int32)
     for state, moves in language.transitions.items():
