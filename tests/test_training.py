@@ -24,17 +24,13 @@ from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import Interval, TrainingConfig
 from charnn.training.events import Ended, Saved, Started, Stepped
-from charnn.training.loop import (
-    choose_precision,
-    clip_gradients,
-    resume,
-    resumed_config,
-    train,
-    validate,
-)
+from charnn.training.loop import resume, resumed_config, train
 from charnn.training.loss import loss
+from charnn.training.process import choose_precision
 from charnn.training.run import new_run
 from charnn.training.schedule import affordable_steps, default_rate, interval, learning_rate
+from charnn.training.trainer import clip_gradients
+from charnn.training.validation import validate
 
 MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
 SMALL = {"batch": 4, "bptt": 16, "lr": 1e-2, "warm_up": 5, "dropout": 0.3, "threads": 1}
@@ -149,7 +145,7 @@ def test_the_state_is_carried_and_cut_from_the_graph(corpus, tmp_path, monkeypat
             returned.append(new_state)
         return nats, count, new_state
 
-    monkeypatch.setattr("charnn.training.loop.loss", spy)
+    monkeypatch.setattr("charnn.training.trainer.loss", spy)
     run_events(corpus, tmp_path, steps=4, reset=reset, precision="float32")
     assert not any(array.any() for array in given[0])
     for before, after in zip(returned, given[1:], strict=False):
@@ -197,7 +193,7 @@ def test_validation_in_lanes_is_exact_where_nothing_is_remembered(tmp_path, monk
     engine = Engine(MODEL, export_weights(model), start_id=0, end_id=None)
     whole = evaluate(engine, tokens, corpus.tokenizer.token_bytes).nats_per_token
     for logits in (1 << 24, 40 * corpus.header.vocabulary):
-        monkeypatch.setattr("charnn.training.loop._EVALUATION_LOGITS", logits)
+        monkeypatch.setattr("charnn.training.validation._LOGITS", logits)
         assert validate(model, tokens, torch.device("cpu")) == pytest.approx(whole, rel=1e-5)
 
 
@@ -209,7 +205,7 @@ def test_a_validation_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
 
 def test_a_new_best_lets_the_old_one_live_through_one_more_save(corpus, tmp_path, monkeypatch):
     losses = iter([4.0, 5.0, 3.0, 2.0])
-    monkeypatch.setattr("charnn.training.loop.validate", lambda *_: next(losses))
+    monkeypatch.setattr("charnn.training.trainer.validate", lambda *_: next(losses))
     found = []
     config = TrainingConfig(**SMALL, steps=20, save_every="5")
     for event in train(corpus, MODEL, config, tmp_path, "run"):
@@ -365,7 +361,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(corpus, tmp_pat
             steps.append(count)
         return (nats * math.nan if len(steps) == 8 else nats), count, state
 
-    monkeypatch.setattr("charnn.training.loop.loss", spoiled)
+    monkeypatch.setattr("charnn.training.trainer.loss", spoiled)
     with pytest.raises(TrainingError, match="step 8"):
         run_events(corpus, tmp_path, steps=20, save_every="5")
     assert read_checkpoint(tmp_path / "run").config.step == 5

@@ -1,14 +1,55 @@
-"""How the process is set up for training: threads and memory."""
+"""How the process is set up for training: device, precision, threads and memory."""
 
 import ctypes
 import os
+from typing import Any
 
 import torch
+
+from charnn.errors import UsageError
+from charnn.training.config import Precision
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_MAX = 32 << 20
 _INT_MAX = 2**31 - 1
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name; of "auto", a GPU if there is one.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name} cannot be used: {reason}", "auto finds one") from None
+    return device
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Precision:
+    """What "auto" means on a device: bfloat16 where it is fast, float32 elsewhere.
+
+    Raises:
+        UsageError: it is bfloat16, for which the processor has no kernels.
+    """
+    # On a processor without them, oneDNN's LSTM fails in its first step.
+    known = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if precision == "bfloat16" and not known:
+        raise UsageError("this processor has no bfloat16", "leave out --precision, or take float32")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return "bfloat16" if native else "float32"
 
 
 def use_threads(threads: int) -> None:
