@@ -12,35 +12,34 @@ checkpoints/NAME/              a run
     last -> step-1000
 """
 
+import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
 
 from charnn.architecture import Architecture, ModelConfig, NgramConfig, expected_shapes
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError
-from charnn.files import cannot_write, printable, sha256, staged_folder, sync, to_json
+from charnn.files import cannot_write, printable, staged_folder, sync, to_json
+from charnn.manifest import MANIFEST, VerifiedFolder, write_manifest
+from charnn.tensors import Tensors, open_tensors
 from charnn.text.base import Tokenizer
 from charnn.text.tokenizers import load_tokenizer
 
-FORMAT = 1
-CONFIG, WEIGHTS, MANIFEST, TRAINING = (
-    "config.json",
-    "model.safetensors",
-    "manifest.json",
-    "training",
-)
+CONFIG, WEIGHTS, TRAINING = "config.json", "model.safetensors", "training"
 
-Tensors = Mapping[str, NDArray[Any]]
+#: A checkpoint's name: its step, and a number where a link holds that name already.
+_STEP = re.compile(r"step-(\d+)(?:-(\d+))?")
+
 Link = Literal["best", "last"]
 
 
@@ -91,12 +90,20 @@ class CheckpointConfig:
 class Checkpoint:
     """A checkpoint that was read and found whole."""
 
-    path: Path
+    folder: VerifiedFolder
     config: CheckpointConfig
     weights: Tensors
     tokenizer: Tokenizer
-    digest: str
-    """The SHA-256 of its manifest, which tells of every file."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def digest(self) -> str:
+        """Tells it from all others."""
+        return self.folder.digest
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -121,8 +128,8 @@ def write_checkpoint(
     Raises:
         OutputError: it cannot be written; nothing is left of it.
     """
-    target = run / f"step-{config.step}"
-    with staged_folder(target, what="checkpoint", replace=True) as folder:
+    target = _free(run, f"step-{config.step}")
+    with staged_folder(target, what="checkpoint") as folder:
         (folder / CONFIG).write_text(to_json(asdict(config)), encoding="utf-8")
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
         (folder / WEIGHTS).write_bytes(safetensors.numpy.save(contiguous))
@@ -131,34 +138,27 @@ def write_checkpoint(
             (folder / TRAINING).mkdir()
             for name, data in training.items():
                 (folder / TRAINING / name).write_bytes(data)
-        files = {}
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                data = path.read_bytes()
-                files[path.relative_to(folder).as_posix()] = {
-                    "size": len(data),
-                    "sha256": sha256(data),
-                }
-        (folder / MANIFEST).write_text(to_json({"format": FORMAT, "files": files}))
+        write_manifest(folder)
     return target
+
+
+def _free(run: Path, name: str) -> Path:
+    """A name in the run that is not taken: what a link may lead to is never touched."""
+    names = itertools.chain((name,), (f"{name}-{n}" for n in itertools.count(2)))
+    return next(run / name for name in names if not (run / name).exists())
 
 
 def link(run: Path, name: Link, target: Path) -> None:
     """Let ``run/name`` point to a checkpoint of the run, by one rename."""
     temporary = run / f".{name}.{os.getpid()}.tmp"
-    with cannot_write("link", run / name):
+    try:
+        with cannot_write("link", run / name):
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(target.name)
+            temporary.replace(run / name)
+            sync(run)
+    finally:
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target.name)
-        temporary.replace(run / name)
-        sync(run)
-
-
-def remove_old(run: Path, keep: set[Path]) -> None:
-    """Remove the run's checkpoints that neither a link names nor ``keep``."""
-    kept = keep | linked(run)
-    for path in run.glob("step-*"):
-        if re.fullmatch(r"step-\d+", path.name) and path not in kept:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def linked(run: Path) -> set[Path]:
@@ -167,28 +167,57 @@ def linked(run: Path) -> set[Path]:
     return {run / os.readlink(path) for path in links if path.is_symlink()}
 
 
+def checkpoints(run: Path) -> set[Path]:
+    """All checkpoints of the run."""
+    return {path for path in run.glob("step-*") if _STEP.fullmatch(path.name)}
+
+
+def remove(paths: Set[Path]) -> None:
+    """Remove checkpoints."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 # --- reading ---------------------------------------------------------------------------------
 
 
 def resolve(path: Path, name: Link = "best") -> Path:
     """The checkpoint folder that a path means: itself, or the one that a run's link names.
 
+    A run that has lost its links, as some ways of copying do it, is read from its last step.
+
     Raises:
         CheckpointError: there is none.
     """
     if (path / MANIFEST).is_file():
         return path.resolve()
-    for candidate in (path / name, path / "last"):
+    by_step = sorted(checkpoints(path), key=_place, reverse=True)
+    for candidate in (path / name, path / "last", *by_step):
         if (candidate / MANIFEST).is_file():
             return candidate.resolve()
     if path.is_file():
-        why = " (pickle files can run code, so they are never read)"
+        why = ": a pickle file can run code when it is read, so charnn never does"
         raise CheckpointError(
-            f"{path} is a file; a checkpoint is a folder"
-            + (why if path.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt") else "")
+            f"{path} is a file{why if _is_pickle(path) else ''}", "a checkpoint is a folder"
         )
     what = f"no checkpoint in {path}" if path.exists() else f"no such checkpoint: {path}"
     raise CheckpointError(what, "train one with charnn train")
+
+
+def _place(checkpoint: Path) -> tuple[int, int]:
+    """The step of a checkpoint, and which of that step it is."""
+    match = _STEP.fullmatch(checkpoint.name)
+    assert match is not None
+    return int(match[1]), int(match[2] or 1)
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, or the archive of one that PyTorch writes."""
+    with suppress(OSError), path.open("rb") as file:
+        begin = file.read(256)
+        if re.match(rb"\x80[\x01-\x05]", begin) or b"data.pkl" in begin:
+            return True
+    return path.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt")
 
 
 def runs(folder: Path) -> list[Path]:
@@ -207,104 +236,50 @@ def read_checkpoint(path: Path, name: Link = "best") -> Checkpoint:
     Raises:
         CheckpointError: it is missing, damaged, or from a newer charnn.
     """
-    folder = resolve(path, name)
-    manifest = _read_manifest(folder)
-    files = manifest["files"]
-    for file in files:
-        if file.startswith("tokenizer/"):
-            read_verified(folder, file, files)
+    folder = VerifiedFolder.open(resolve(path, name))
     try:
-        fields = json.loads(read_verified(folder, CONFIG, files))
-        counts = fields["model"].get("cell") == "ngram"
-        fields["model"] = (NgramConfig if counts else ModelConfig)(**fields["model"])
-        config = CheckpointConfig(**fields)
-        weights = safetensors.numpy.load(read_verified(folder, WEIGHTS, files))
-        tokenizer = load_tokenizer(folder / "tokenizer")
-        _check(config, weights, tokenizer)
+        config = _config(json.loads(folder.read(CONFIG)))
+        weights = _weights(folder.path / WEIGHTS, config)
+        tokenizer = load_tokenizer(folder.path / "tokenizer")
+        if tokenizer.vocabulary_size != config.vocabulary:
+            raise ValueError("the tokenizer and the model have different vocabularies")
     except CheckpointError:
         raise
     except Exception as error:  # whatever a damaged file may cause
-        raise CheckpointError(f"{folder} is damaged: {error}") from None
-    digest = sha256((folder / MANIFEST).read_bytes())
-    return Checkpoint(folder, config, weights, tokenizer, digest)
+        raise CheckpointError(f"{folder.path} is damaged: {error}") from None
+    return Checkpoint(folder, config, weights, tokenizer)
 
 
-def read_training(folder: Path) -> dict[str, bytes]:
-    """The files of ``training/`` in a checkpoint folder.
-
-    Raises:
-        CheckpointError: they are missing or damaged.
-    """
-    files = _read_manifest(folder)["files"]
-    prefix = f"{TRAINING}/"
-    found = {
-        file.removeprefix(prefix): read_verified(folder, file, files)
-        for file in files
-        if file.startswith(prefix)
-    }
-    if not found:
-        raise CheckpointError(f"{folder} holds no training state", "only a run's last one does")
-    return found
-
-
-def read_verified(folder: Path, file: str, files: Mapping[str, Any]) -> bytes:
-    """A file of a checkpoint, after its size and hash were found right."""
-    try:
-        wanted = files[file]
-        path = folder / file
-        if path.stat().st_size != wanted["size"]:
-            raise CheckpointError(f"{folder} is damaged: {file} has the wrong size")
-        data = path.read_bytes()
-    except KeyError:
-        raise CheckpointError(f"{folder} is damaged: its manifest lacks {file}") from None
-    except OSError as error:
-        raise CheckpointError(f"{folder} is damaged: {file}: {error.strerror}") from None
-    if sha256(data) != wanted["sha256"]:
-        raise CheckpointError(f"{folder} is damaged: {file} was altered")
-    return data
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        version, files = manifest["format"], manifest["files"]
-        if version != FORMAT:
-            raise CheckpointError(
-                f"{folder} has format {version}; this charnn reads {FORMAT}",
-                "install the charnn that made it",
-            )
-        for file, entry in files.items():
-            inside = re.fullmatch(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", file)
-            if not (inside and type(entry["size"]) is int and isinstance(entry["sha256"], str)):
-                raise ValueError(f"bad entry {file!r}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{folder} is damaged: {MANIFEST}: {error}") from None
-    return dict(manifest)
-
-
-def _check(config: CheckpointConfig, weights: Tensors, tokenizer: Tokenizer) -> None:
-    if tokenizer.vocabulary_size != config.vocabulary:
-        raise ValueError("the tokenizer and the model have different vocabularies")
+def _config(fields: Any) -> CheckpointConfig:
+    counts = fields["model"].get("cell") == "ngram"
+    model = (NgramConfig if counts else ModelConfig)(**fields["model"])
+    config = CheckpointConfig(**{**fields, "model": model})
     if not (
         isinstance(config.corpus, dict)
         and isinstance(config.training, dict)
         and type(config.step) is int
+        and type(config.vocabulary) is int
         and isinstance(config.validation_nats, float | int | None)
     ):
         raise ValueError(f"{CONFIG} is malformed")
     for id in (config.start_id, config.end_id):
         if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
             raise ValueError(f"id {id} is not in the vocabulary")
-    if isinstance(config.model, NgramConfig):
-        check_ngrams(weights, config.vocabulary, config.model.order)
-        return
-    expected = expected_shapes(config.model, config.vocabulary)
-    for name in sorted(expected.keys() | weights.keys()):
-        found = weights[name].shape if name in weights else None
-        if found != expected.get(name):
-            raise ValueError(f"{WEIGHTS}: {name} has shape {found}, not {expected.get(name)}")
-        if weights[name].dtype != np.float32:
-            raise ValueError(f"{WEIGHTS}: {name} is {weights[name].dtype}, not float32")
+    return config
+
+
+def _weights(path: Path, config: CheckpointConfig) -> Tensors:
+    """The tensors, once their header was found to fit the config."""
+    with open_tensors(path) as file:
+        if isinstance(config.model, NgramConfig):
+            tensors = file.read()
+            check_ngrams(tensors, config.vocabulary, config.model.order)
+            return tensors
+        if config.model.layers > len(file.layout):
+            raise ValueError(f"{WEIGHTS} has too few tensors for {config.model.layers} layers")
+        shapes = expected_shapes(config.model, config.vocabulary)
+        file.expect({name: (shape, "F32") for name, shape in shapes.items()})
+        return file.read()
 
 
 def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:

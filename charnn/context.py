@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
@@ -13,12 +12,15 @@ from charnn.checkpoint import Checkpoint
 from charnn.errors import InputError
 from charnn.files import printable, sha256, write_atomically
 from charnn.step import Floats, State, StepModel, pad
+from charnn.tensors import open_tensors
 
 #: What the file's metadata says it is.
 _FORMAT = "charnn state 1"
 
 #: What logits are: the engine's, and the n-gram model's.
-_LOGITS = (np.dtype(np.float32), np.dtype(np.float64))
+_LOGITS = ("F32", "F64")
+
+_TYPES = {np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
 
 
 @dataclass(frozen=True)
@@ -80,31 +82,27 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no file", "a state must be one, and no pipe")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            names = file.keys() if metadata.get("format") == _FORMAT else ()
-            tensors: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in names}
-    except (OSError, TypeError, safetensors.SafetensorError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read the state {path}: {why}") from None
-    if not tensors:
-        raise InputError(f"{path} is no state", "charnn prime --save-state makes one")
-    if metadata.get("checkpoint") != checkpoint.digest:
-        raise InputError(
-            f"the state {path} is another checkpoint's", f"-m {metadata.get('model')} made it"
-        )
     empty = {f"state.{n}": array for n, array in enumerate(model.initial_state(1))}
-    wanted = {name: (array.shape, array.dtype) for name, array in empty.items()}
-    found = {name: (array.shape, array.dtype) for name, array in tensors.items()}
-    _, dtype = found.pop("logits", (None, None))
-    if (
-        metadata.get("sha256") != _digest(tensors)
-        or found != wanted
-        or dtype not in _LOGITS
-        or tensors["logits"].shape != (1, model.vocabulary_size)
-    ):
-        raise InputError(f"the state {path} is damaged", "make it again")
+    try:
+        with open_tensors(path) as file:
+            if file.metadata.get("format") != _FORMAT:
+                raise InputError(f"{path} is no state", "charnn prime --save-state makes one")
+            if file.metadata.get("checkpoint") != checkpoint.digest:
+                raise InputError(
+                    f"the state {path} is another checkpoint's",
+                    f"-m {file.metadata.get('model')} made it",
+                )
+            wanted = {name: (array.shape, _TYPES[array.dtype]) for name, array in empty.items()}
+            _, kind = file.layout.get("logits", ((), ""))
+            kind = kind if kind in _LOGITS else "F32"
+            file.expect({**wanted, "logits": ((1, model.vocabulary_size), kind)})
+            tensors = file.read()
+            if file.metadata.get("sha256") != _digest(tensors):
+                raise ValueError("it was altered")
+    except OSError as error:
+        raise InputError(f"cannot read the state {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no state, or damaged: {error}", "make it again") from None
     return Context(tensors["logits"], tuple(tensors[name] for name in empty))
 
 

@@ -14,8 +14,8 @@ from charnn.architecture import ModelConfig
 from charnn.cells import CELLS
 from charnn.cells.arithmetic import multiply
 from charnn.cells.stack import Stack
-from charnn.checkpoint import Tensors
 from charnn.step import Floats, Ids, State, log_softmax
+from charnn.tensors import Tensors
 
 #: The size that the first layer's table may have.
 _TABLE_BYTES = 64 << 20

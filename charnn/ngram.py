@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.architecture import Smoothing
-from charnn.checkpoint import Tensors
 from charnn.step import Floats, Ids, State
+from charnn.tensors import Tensors
 
 Counts = NDArray[np.int64]
 

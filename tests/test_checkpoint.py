@@ -9,10 +9,11 @@ from conftest import random_weights
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
     CheckpointConfig,
+    checkpoints,
     link,
+    linked,
     read_checkpoint,
-    read_training,
-    remove_old,
+    remove,
     resolve,
     runs,
     write_checkpoint,
@@ -47,7 +48,7 @@ def test_what_is_written_is_read(run):
     assert checkpoint.tokenizer.encode("cab") == TOKENIZER.encode("cab")
     for name, tensor in WEIGHTS.items():
         np.testing.assert_array_equal(checkpoint.weights[name], tensor)
-    assert read_training(checkpoint.path) == {"progress.json": b"{}"}
+    assert checkpoint.folder.read("training/progress.json") == b"{}"
 
 
 def test_a_changed_byte_is_found_in_every_file(run):
@@ -58,7 +59,6 @@ def test_a_changed_byte_is_found_in_every_file(run):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
             with pytest.raises(CheckpointError):
                 read_checkpoint(run)
-                read_training(folder)
         path.write_bytes(data)
     read_checkpoint(run)
 
@@ -70,11 +70,9 @@ def test_a_missing_or_cut_file_is_found(run):
         path.write_bytes(data[: len(data) // 2])
         with pytest.raises(CheckpointError, match=r"damaged|no checkpoint"):
             read_checkpoint(run)
-            read_training(folder)
         path.unlink()
         with pytest.raises(CheckpointError, match=r"damaged|no checkpoint"):
             read_checkpoint(run)
-            read_training(folder)
         path.write_bytes(data)
 
 
@@ -94,8 +92,8 @@ def test_a_manifest_cannot_lead_outside(run, name):
 
 
 def test_a_newer_format_is_refused(run):
-    rewrite_manifest(resolve(run), lambda m: m.update(format=2))
-    with pytest.raises(CheckpointError, match="format 2"):
+    rewrite_manifest(resolve(run), lambda m: m.update(format=3))
+    with pytest.raises(CheckpointError, match=r"format 3.*pip install --upgrade charnn"):
         read_checkpoint(run)
 
 
@@ -129,7 +127,7 @@ def test_a_malformed_config_is_refused(run, change):
 def test_a_file_is_no_checkpoint_and_pickle_is_never_read(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"\x80\x04.")
-    with pytest.raises(CheckpointError, match="pickle files can run code"):
+    with pytest.raises(CheckpointError, match="pickle file can run code"):
         read_checkpoint(path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "nowhere")
@@ -142,16 +140,29 @@ def test_links_are_relative_and_a_copied_run_still_works(run, tmp_path):
     read_checkpoint(tmp_path / "copy")
 
 
-def test_old_checkpoints_go_once_no_link_needs_them(run):
-    first, second = run / "step-1", write(run, 2)
-    link(run, "last", second)
-    remove_old(run, keep={first})
-    assert first.exists()
+def test_what_no_link_names_is_told_and_removed(run):
+    second = write(run, 2)
     third = write(run, 3)
-    link(run, "last", third)
-    link(run, "best", third)
-    remove_old(run, keep={second})
-    assert sorted(path.name for path in run.glob("step-*")) == ["step-2", "step-3"]
+    link(run, "last", second)
+    assert linked(run) == {run / "step-1", second}
+    assert checkpoints(run) == {run / "step-1", second, third}
+    remove(checkpoints(run) - linked(run))
+    assert checkpoints(run) == linked(run)
+
+
+def test_a_checkpoint_that_is_there_is_never_touched(run):
+    first, again = run / "step-1", write(run, 1)
+    assert again.name == "step-1-2"
+    assert os.readlink(run / "last") == first.name
+    assert write(run, 1).name == "step-1-3"
+
+
+def test_a_run_that_lost_its_links_is_read_from_its_last_step(run):
+    for step in (10, 9, 10):
+        write(run, step)
+    (run / "best").unlink()
+    (run / "last").unlink()
+    assert resolve(run).name == "step-10-2"
 
 
 def test_a_failing_write_leaves_nothing(run):

@@ -490,7 +490,7 @@ BAD = {
     "groups without beams": (["generate", "--beam-groups", "3"], 2, "need --beam"),
     "no place for a state": (["prime", "-p", "The", "--save-state", "no/s"], 1, "cannot write"),
     "a missing state": (["generate", "--state", "nowhere"], 1, "cannot read the state nowhere"),
-    "no state": (["generate", "--state", "picture"], 1, "cannot read the state picture"),
+    "no state": (["generate", "--state", "picture"], 1, "picture is no state"),
     "a missing prompt": (["generate", "-f", "nowhere"], 1, "cannot read nowhere"),
     "a missing split": (["evaluate", "--split", "test"], 1, "has no test split"),
     "too little to evaluate": (["evaluate", "--text", "letter"], 1, "nothing to predict"),
@@ -512,7 +512,7 @@ BAD = {
     "a size that does not fit": (["train", "--embedding-from", "vectors", "--embedding", "9"], 2,
                                  "leave out --embedding"),
     "one-hot, but frozen": (["train", "--freeze-embedding", "--embedding", "0"], 2, "has no"),
-    "a pickle": (["info", "model.pt"], 1, "pickle files can run code"),
+    "a pickle": (["info", "model.pt"], 1, "pickle file can run code"),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Text in, text out: what is streamed, where it stops, what guides it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -305,7 +306,7 @@ def test_a_context_that_does_not_fit_is_refused(workplace, tmp_path):
     path.write_bytes(flipped)
     refused("damaged")
     path.write_bytes(b"no state")
-    refused("cannot read the state")
+    refused("is no state")
     path.write_bytes((checkpoint.path / "model.safetensors").read_bytes())
     refused("is no state")
     save_context(path, Context(context.logits_1V, context.state[:-1]), checkpoint)
@@ -313,6 +314,6 @@ def test_a_context_that_does_not_fit_is_refused(workplace, tmp_path):
     save_context(path, Context(context.logits_1V[:, :-1], context.state), checkpoint)
     refused("damaged")
     other = read_checkpoint(workplace / "checkpoints" / "text", "last")
-    object.__setattr__(other, "digest", "0" * 64)
+    other = replace(other, folder=replace(other.folder, digest="0" * 64))
     save_context(path, context, other)
     refused("another checkpoint's")

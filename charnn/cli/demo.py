@@ -35,7 +35,7 @@ def demo(
     # A small text is soon known by heart: more dropout than usual.
     training = TrainingConfig(minutes=minutes, dropout=_DROPOUT, seed=seed)
     stop = StopSignal()
-    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, _NAME, stop))
+    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, _NAME, stop), stop)
     if ended.stopped:
         raise typer.Exit(stop.exit_code)
     from charnn.models import open_model

@@ -70,9 +70,9 @@ def train(
 ) -> None:
     """Train a language model.
 
-    With --resume, CORPUS names the run. It goes on as if it had not stopped;
-    a new budget counts from where it stands, and the learning rate falls
-    anew to the end of that.
+    With --resume, CORPUS names the run. It goes on as if it had not stopped.
+    A new budget, for a finished run too, counts from where it stands, and the
+    learning rate jumps up to fall to zero once more, over all steps then planned.
 
     Examples:
         charnn train
@@ -109,7 +109,7 @@ def train(
             _count(tokenized, ngram, folder, name, json=json)
             return
         events = train_events(tokenized, model, training, folder, name, stop)
-    ended = watch(events)
+    ended = watch(events, stop)
     if json:
         Payload().json(
             {
@@ -176,22 +176,34 @@ def _count(
 
 
 class StopSignal:
-    """The first Ctrl-C or SIGTERM asks for a stop, the second stops at once."""
+    """The first Ctrl-C, SIGTERM or lost terminal asks for a stop, the second stops at once."""
 
     def __init__(self) -> None:
         self.exit_code = 0
+        self._told = False
 
     def __call__(self) -> bool:
         """Whether a signal came."""
+        # A handler may interrupt whatever is being drawn, so it is not the place to talk.
+        if self.exit_code and not self._told:
+            self._told = True
+            say("\nstopping after this step, and saving; once more stops at once")
         return self.exit_code != 0
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen while training runs."""
-        signals = (signal.SIGINT, signal.SIGTERM)
+        """Listen while training runs; what the caller ignores, as nohup does, stays ignored."""
+        signals = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
         before = [signal.signal(number, self._hear) for number in signals]
         try:
             yield
+        except KeyboardInterrupt:
+            say("stopped at once; what was saved before is kept")
+            raise typer.Exit(self.exit_code) from None
         finally:
             for number, handler in zip(signals, before, strict=True):
                 signal.signal(number, handler)
@@ -200,7 +212,6 @@ class StopSignal:
         if self.exit_code:
             raise KeyboardInterrupt
         self.exit_code = 128 + number
-        say("\nstopping after this step, and saving; once more stops at once")
 
 
 def find_corpus(path: Path | None, inputs: Inputs, name: str = "") -> "TokenizedCorpus":
@@ -244,7 +255,7 @@ def train_events(
     training: TrainingConfig,
     folder: Path,
     name: str,
-    stop: StopSignal,
+    stop: Callable[[], bool],
 ) -> "Iterator[Event]":
     """A new run, with what is to be said of it."""
     from charnn.training.loop import train
@@ -273,8 +284,7 @@ def train_events(
             }
         )
     )
-    with stop.heard():
-        yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
+    yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
 
 
 def _held_out(corpus: "TokenizedCorpus") -> int:
@@ -309,7 +319,7 @@ def _fitting(model: ModelConfig, vectors: "Vectors", training: TrainingConfig) -
 
 
 def resume_events(
-    run: Path | None, training: TrainingConfig, stop: StopSignal
+    run: Path | None, training: TrainingConfig, stop: Callable[[], bool]
 ) -> "Iterator[Event]":
     """A run that goes on, with what is to be said of it."""
     from charnn.training.loop import resume, resumed_config
@@ -322,13 +332,12 @@ def resume_events(
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(settings))
         raise UsageError(f"--resume keeps the run's settings; leave out {options}")
     config = replace(config, **given)
-    with stop.heard():
-        yield from resume(run, corpus_of(corpus, run), config, stop=stop)
+    yield from resume(run, corpus_of(corpus, run), config, stop=stop)
 
 
 def _whole_run(path: Path) -> Path:
     """The run that a path means: itself, or the one whose last checkpoint it is."""
-    from charnn.checkpoint import MANIFEST
+    from charnn.manifest import MANIFEST
 
     if not (path / MANIFEST).is_file():
         return path
@@ -351,12 +360,12 @@ def _budget(training: TrainingConfig) -> str:
     return f"{minutes:g} minutes, until about {end:%H:%M:%S}"
 
 
-def watch(events: "Iterator[Event]") -> "Ended":
-    """Draw what happens: bars on a terminal, a line now and then elsewhere."""
-    from charnn.training.events import Ended, Saved, Started, Stepped
+def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
+    """Draw what happens: bars on a terminal, a line now and then elsewhere; and hear signals."""
+    from charnn.training.events import Ended, Saved, Started, Stepped, WentBack
 
     display: _Lines = _Lines()
-    with contextlib.ExitStack() as stack:
+    with stop.heard(), contextlib.ExitStack() as stack:
         for event in events:
             match event:
                 case Started():
@@ -367,6 +376,12 @@ def watch(events: "Iterator[Event]") -> "Ended":
                     display.step(event)
                 case Saved():
                     display.saved(event, decode(event.sample))
+                case WentBack():
+                    warn(
+                        f"{event.why}; back to step {event.step} with half the learning rate, "
+                        f"{event.learning_rate:.3g} ({event.halvings} of 3)"
+                    )
+                    display.went_back()
                 case Ended():
                     ended = event
     _say_end(ended)
@@ -376,7 +391,9 @@ def watch(events: "Iterator[Event]") -> "Ended":
 def _say_end(ended: "Ended") -> None:
     nats = "" if ended.best_nats is None else f", best validation loss {ended.best_nats:.4f} nats"
     minutes, seconds = divmod(round(ended.seconds), 60)
-    if ended.stopped:
+    if not ended.step:
+        say("stopped before the first step")
+    elif ended.stopped:
         say(f"stopped at step {ended.step:,}{nats}; go on with: charnn train --resume {ended.run}")
     else:
         say(f"{ended.step:,} steps in {minutes}:{seconds:02}{nats}")
@@ -416,6 +433,10 @@ class _Lines:
                 f"step {stepped.step}{steps}  loss {loss:.4f}  {rate:,.0f} tokens/s"
                 + ("" if left is None else f"  {left:.0f} s left")
             )
+
+    def went_back(self) -> None:
+        """Begin measuring anew."""
+        self._loss, self._rate = _Smoothed(), _Rate()
 
     def saved(self, saved: "Saved", sample: str) -> None:
         """Tell what was saved."""
@@ -459,9 +480,9 @@ class _Rate:
 
 
 def _saved_line(saved: "Saved", sample: str) -> str:
-    nats = "" if saved.validation_nats is None else f"  valid {saved.validation_nats:.4f}"
+    nats = "saved" if saved.validation_nats is None else f"valid {saved.validation_nats:.4f}"
     mark = " *" if saved.best and saved.validation_nats is not None else "  "
-    return f"step {saved.step:>6}{nats}{mark}  {sample}"
+    return f"step {saved.step:>6}  {nats}{mark}  {sample}".rstrip()
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charnn.architecture import ModelConfig
-from charnn.checkpoint import Tensors
 from charnn.nn.cells import State
 from charnn.nn.recurrent import LockedDropout, Recurrent
+from charnn.tensors import Tensors
 
 
 class LanguageModel(nn.Module):

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from charnn.errors import UsageError
 
@@ -11,6 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 #: More minutes, steps or epochs than anyone has.
 _MOST = 1_000_000_000
+_MOST_THREADS = 1024
 
 
 def _option(default: Any, help: str, *flags: str, group: str = "Training") -> Any:
@@ -82,7 +83,8 @@ class TrainingConfig:
     freeze_embedding: bool = _option(False, "Never change the embedding.")
     seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed")
     save_every: str | None = _option(
-        None, "Validate and save every so many steps (500) or minutes (5m)."
+        None,
+        "Validate and save every so many steps (500), or save every so many minutes (5m) as well.",
     )
     device: str = _option("auto", "Where to train: auto, cpu, cuda.")
     precision: Precision = _option(
@@ -103,12 +105,21 @@ class TrainingConfig:
         for name, value in budgets.items():
             if not 0 < value <= _MOST:
                 raise UsageError(f"{name} must be above 0 and at most {_MOST:,}, not {value}")
+        self._check_numbers()
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"there is no precision {self.precision!r}")
+        if self.save_every is not None:
+            Interval.parse(self.save_every)
+
+    def _check_numbers(self) -> None:
         if self.seed >= 1 << 63:
             raise UsageError(f"--seed must be below 2^63, not {self.seed}")
         for name, least in (("batch", 1), ("bptt", 1), ("warm_up", 0), ("threads", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} must be at least {least}, not {getattr(self, name)}")
+            value, option = getattr(self, name), name.replace("_", "-")
+            if type(value) is not int or value < least:
+                raise UsageError(f"--{option} must be a whole number from {least} on, not {value}")
+        if self.threads > _MOST_THREADS:
+            raise UsageError(f"--threads must be at most {_MOST_THREADS}, not {self.threads}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
         if self.lr == 0:
@@ -119,5 +130,3 @@ class TrainingConfig:
             if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} must not be negative, but is {getattr(self, name)}")
-        if self.save_every is not None:
-            Interval.parse(self.save_every)

@@ -36,14 +36,28 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Saved:
-    """The model was validated, where the corpus has a held-out part, and saved."""
+    """The model was saved; and validated, where a validation was due."""
 
     step: int
     validation_nats: float | None
     best: bool
     checkpoint: Path
     sample: list[int]
-    """Ids of a line that the model wrote."""
+    """Ids of a line that the model wrote; none when the run is being stopped."""
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """Training diverged, and goes on from where it was last saved, with half the learning rate."""
+
+    why: str
+    """The step, and what was wrong with it."""
+    step: int
+    """Where it goes on from."""
+    halvings: int
+    """How often that has happened."""
+    learning_rate: float
+    """The peak rate from now on."""
 
 
 @dataclass(frozen=True)
@@ -59,4 +73,4 @@ class Ended:
     """Whether it was stopped before its budget was spent."""
 
 
-Event = Started | Stepped | Saved | Ended
+Event = Started | Stepped | Saved | WentBack | Ended

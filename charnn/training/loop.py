@@ -11,10 +11,10 @@ from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError, CorpusError, UsageError
 from charnn.training import metrics
 from charnn.training.config import Interval, TrainingConfig
-from charnn.training.events import Ended, Event, Started
-from charnn.training.run import new_run, settings
+from charnn.training.events import Ended, Event, Saved, Started, Stepped
+from charnn.training.run import new_run, open_run, settings
 from charnn.training.schedule import affordable_steps, interval, is_timed
-from charnn.training.trainer import Trainer
+from charnn.training.trainer import DivergedError, Trainer
 from charnn.training.vectors import Vectors
 
 _SAVE_MINUTES = 5.0
@@ -39,16 +39,15 @@ def train(
         folder: where runs are kept.
         name: the run's name; if it is taken, NAME-2.
         vectors: what the embedding begins with.
-        stop: asked after every step; True saves and ends the run.
+        stop: asked after every step, and in between; True, which it then must remain, saves and
+            ends the run.
 
     Raises:
         CorpusError: the corpus is too short.
         OutputError: the run cannot be written.
-        TrainingError: the loss is no number.
+        TrainingError: it diverges, whatever the learning rate.
     """
-    trainer = Trainer(corpus, model, config, folder / name)
-    if vectors is not None:
-        trainer.model.set_embedding(vectors.vectors_VE, vectors.found_V)
+    trainer = Trainer(corpus, model, config, folder / name, vectors)
     with new_run(folder, name, settings(corpus, model, config)) as run:
         trainer.run = run
         trainer.plan()
@@ -75,25 +74,26 @@ def resume(
         CheckpointError: there is none, or it is damaged.
         CorpusError: the corpus is not the one that the run was trained on.
     """
-    checkpoint = read_checkpoint(run, "last")
-    if checkpoint.config.corpus.get("digest") != corpus.digest:
-        raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
-    if isinstance(checkpoint.config.model, NgramConfig):
-        raise CheckpointError(
-            f"{run} is an n-gram model: it was counted once, and there is nothing to go on with"
-        )
-    trainer = Trainer(corpus, checkpoint.config.model, config, run)
-    trainer.restore(checkpoint)
-    trainer.plan()
-    if trainer.steps is None and config.minutes is None:
-        # It stopped before its number of steps was fixed: its own budget goes on.
-        trainer.config = replace(config, minutes=checkpoint.config.training["minutes"])
-    if trainer.steps is not None and trainer.step >= trainer.steps:
-        raise CheckpointError(
-            f"{run} is finished: all {trainer.steps} steps are done",
-            "extend it with --minutes, --steps or --epochs",
-        )
-    yield from _run(trainer, stop)
+    with open_run(run):
+        checkpoint = read_checkpoint(run, "last")
+        if checkpoint.config.corpus.get("digest") != corpus.digest:
+            raise CorpusError(f"{corpus.path} is not the corpus that {run} was trained on")
+        if isinstance(checkpoint.config.model, NgramConfig):
+            raise CheckpointError(
+                f"{run} is an n-gram model: it was counted once, and there is nothing to go on with"
+            )
+        trainer = Trainer(corpus, checkpoint.config.model, config, run)
+        trainer.restore(checkpoint)
+        trainer.plan()
+        if trainer.progress.steps is None and config.minutes is None:
+            # It stopped before its number of steps was fixed: its own budget goes on.
+            trainer.config = replace(config, minutes=checkpoint.config.training["minutes"])
+        if trainer.is_over and not trainer.progress.unvalidated:
+            raise CheckpointError(
+                f"{run} is finished: all {trainer.progress.steps} steps are done",
+                "extend it with --minutes, --steps or --epochs",
+            )
+        yield from _run(trainer, stop)
 
 
 def resumed_config(run: Path) -> tuple[TrainingConfig, Mapping[str, Any]]:
@@ -112,63 +112,87 @@ def resumed_config(run: Path) -> tuple[TrainingConfig, Mapping[str, Any]]:
 
 
 def _run(trainer: Trainer, stop: Callable[[], bool]) -> Iterator[Event]:
-    config = trainer.config
+    at = trainer.progress
+    yield Started(trainer.run, trainer.corpus.tokenizer, trainer.lanes, at.step, at.steps)
+    diverged: DivergedError | None = None
+    while True:
+        if diverged is not None:
+            yield trainer.go_back(diverged)
+        log = metrics.Metrics(trainer.run, trainer.progress)
+        try:
+            yield from _go_on(trainer, log, stop)
+            break
+        except DivergedError as error:
+            diverged = error
+        finally:
+            log.close()
+    at = trainer.progress
+    stopped = not trainer.is_over or at.unvalidated is not None
+    yield Ended(trainer.run, at.step, at.steps, at.best_nats, at.seconds, stopped)
+
+
+def _go_on(trainer: Trainer, log: metrics.Metrics, stop: Callable[[], bool]) -> Iterator[Event]:
+    """Step by step until all are done, or ``stop`` says so.
+
+    Raises:
+        DivergedError: nothing more can come of these weights.
+    """
+    config, at = trainer.config, trainer.progress
     budget = 60 * (config.minutes or config.default_minutes)
-    first = trainer.step
-    saved_at = trainer.seconds
     every = Interval.parse(config.save_every) if config.save_every else Interval()
+    first, saved_at = at.step, at.seconds
     step_seconds: list[float] = []
-    stopped = False
-    yield Started(
-        trainer.run,
-        trainer.corpus.tokenizer,
-        trainer.lanes,
-        trainer.step,
-        trainer.steps,
-    )
-    log = metrics.Metrics(trainer.run, trainer.step)
-    try:
-        while trainer.steps is None or trainer.step < trainer.steps:
-            before = trainer.seconds
-            stepped = trainer.take_step()
-            yield stepped
-            if trainer.steps is None:
-                step_seconds.append(trainer.seconds - before)
-                spent = trainer.seconds
-                if is_timed(trainer.step - first, spent, budget):
-                    trainer.steps = trainer.step + affordable_steps(
-                        step_seconds,
-                        budget - spent,
-                        trainer.tokens_per_step,
-                        len(trainer.held_out),
-                    )
-            stopped = stop()
-            over = trainer.step == trainer.steps
-            if over or stopped or _is_due(trainer, every, saved_at):
-                saved = trainer.save()
-                saved_at = trainer.seconds
-                log.add(stepped, saved.validation_nats)
-                yield saved
-            else:
-                log.add(stepped)
-            if stopped:
-                break
-    finally:
-        log.close()
-    stopped = stopped and trainer.step != trainer.steps
-    yield Ended(
-        trainer.run, trainer.step, trainer.steps, trainer.best_nats, trainer.seconds, stopped
-    )
+    if at.unvalidated:
+        yield _save(trainer, log, at.unvalidated, stop, validates=True)
+    while not (trainer.is_over or stop()):
+        before = at.seconds
+        stepped = trainer.take_step()
+        yield stepped
+        if at.steps is None:
+            step_seconds.append(at.seconds - before)
+            if is_timed(at.step - first, at.seconds, budget):
+                at.steps = at.step + affordable_steps(
+                    step_seconds,
+                    budget - at.seconds,
+                    trainer.tokens_per_step,
+                    len(trainer.held_out),
+                )
+        validates = trainer.is_over or _validation_is_due(trainer, every)
+        minutes = (at.seconds - saved_at) / 60
+        if validates or minutes >= (every.minutes or _SAVE_MINUTES) or stop():
+            yield _save(trainer, log, stepped, stop, validates=validates)
+            saved_at = at.seconds
+        else:
+            log.add(stepped)
 
 
-def _is_due(trainer: Trainer, every: Interval, saved_at: float) -> bool:
-    minutes = (trainer.seconds - saved_at) / 60
+def _save(
+    trainer: Trainer,
+    log: metrics.Metrics,
+    stepped: Stepped,
+    stop: Callable[[], bool],
+    *,
+    validates: bool,
+) -> Saved:
+    """Validate, if that is due, and save.
+
+    What a signal or the clock calls for is saved without, so that a run validates at the same
+    steps however often it is interrupted; and one that is stopped in a validation does it later.
+    """
+    nats = trainer.validate(stop) if validates else None
+    put_off = validates and nats is None and trainer.can_validate
+    trainer.progress.unvalidated = stepped if put_off else None
+    if not put_off:
+        log.add(stepped, nats)
+    log.sync()
+    return trainer.save(nats, sample=not stop())
+
+
+def _validation_is_due(trainer: Trainer, every: Interval) -> bool:
+    at = trainer.progress
     if every.steps is not None:
-        return trainer.step % every.steps == 0
-    if every.minutes is not None:
-        return minutes >= every.minutes
-    if trainer.steps is None:
+        return at.step % every.steps == 0
+    if at.steps is None:
         return False
-    validation_tokens = len(trainer.held_out)
-    steps = interval(trainer.steps, trainer.tokens_per_step, validation_tokens)
-    return trainer.step % steps == 0 or minutes >= _SAVE_MINUTES
+    tokens = len(trainer.held_out)
+    return at.step % interval(at.steps, trainer.tokens_per_step, tokens) == 0

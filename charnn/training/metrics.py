@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from charnn.files import cannot_write, write_atomically
 from charnn.training.events import Stepped
+from charnn.training.progress import Progress
 
 FILE = "metrics.jsonl"
 
@@ -15,35 +17,44 @@ _EVERY_STEPS = 10
 
 
 class Metrics:
-    """``metrics.jsonl``: a line every few steps, cut back to the checkpoint on resume."""
+    """``metrics.jsonl``: a line every few steps, cut back to where the run is.
 
-    def __init__(self, run: Path, step: int) -> None:
-        self._path = run / FILE
+    Args:
+        run: the run's folder.
+        progress: where the run is; keeps the losses that no line tells of yet.
+    """
+
+    def __init__(self, run: Path, progress: Progress) -> None:
+        self._path, self._progress = run / FILE, progress
         with cannot_write("metrics", self._path):
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-            kept = [line for line in lines if _step_of(line) <= step]
+            kept = [line for line in lines if _step_of(line) <= progress.step]
             write_atomically(self._path, b"".join(line + b"\n" for line in kept))
             self._file: IO[str] = self._path.open("a", encoding="utf-8")
-        self._nats: list[float] = []
 
     def add(self, stepped: Stepped, validation_nats: float | None = None) -> None:
         """Take note of a step; a line is written every few steps, and for every validation."""
-        self._nats.append(stepped.train_nats)
         if validation_nats is None and stepped.step % _EVERY_STEPS:
             return
+        nats = self._progress.unlogged_nats
         line = {
             "step": stepped.step,
             "tokens_seen": stepped.tokens_seen,
             "seconds": round(stepped.seconds, 3),
-            "train_nats": sum(self._nats) / len(self._nats),
+            "train_nats": sum(nats) / len(nats),
             "validation_nats": validation_nats,
             "learning_rate": stepped.learning_rate,
             "gradient_norm": stepped.gradient_norm,
         }
-        self._nats.clear()
+        nats.clear()
         with cannot_write("metrics", self._path):
             self._file.write(json.dumps(line, allow_nan=False) + "\n")
             self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until all lines are on the disk: a checkpoint must not be ahead of them."""
+        with cannot_write("metrics", self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""

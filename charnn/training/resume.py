@@ -1,34 +1,24 @@
 """What a run needs to go on where it stopped, as files: nothing in them is ever executed."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import safetensors.torch
 import torch
 
+from charnn.checkpoint import TRAINING
 from charnn.errors import CheckpointError
 from charnn.files import to_json
+from charnn.manifest import VerifiedFolder
 from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, named_weights
+from charnn.tensors import Layout, open_tensors
+from charnn.training.progress import Progress
 
 _PROGRESS, _TENSORS = "progress.json", "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is. The step also says which batch is next and which dropout it sees."""
-
-    step: int
-    """Steps done."""
-    steps: int | None
-    """Steps planned; None if the run stopped while they were still being timed."""
-    seconds: float
-    """Time trained."""
-    best_nats: float | None
-    """The best validation loss so far."""
+_STATES = ("F32", "BF16", "F16")
 
 
 def pack(
@@ -46,33 +36,55 @@ def pack(
 
 
 def unpack(
-    files: Mapping[str, bytes],
+    folder: VerifiedFolder,
     model: LanguageModel,
     optimizer: torch.optim.Optimizer,
-    lanes: int,
+    like: State,
 ) -> tuple[Progress, State]:
     """Put the optimizer back and return the rest.
 
+    Args:
+        folder: the checkpoint.
+        model: its parameters are those that the optimizer learns.
+        optimizer: gets its moments back.
+        like: a state of the shape that was carried.
+
     Raises:
-        CheckpointError: the files do not fit the model.
+        CheckpointError: the checkpoint has none of it, or what does not fit the model.
     """
+    if f"{TRAINING}/{_TENSORS}" not in folder.files:
+        raise CheckpointError(
+            f"{folder.path} holds no training state", "only a run's last checkpoint does"
+        )
+    trained = _trained(model)
     try:
-        progress = Progress(**json.loads(files[_PROGRESS]))
-        tensors = safetensors.torch.load(files[_TENSORS])
-        like = model.initial_state(lanes)
-        state = tuple(tensors[f"state.{n}"].to(array.device) for n, array in enumerate(like))
-        if [array.shape for array in state] != [array.shape for array in like]:
-            raise ValueError("the carried state has another shape")
-        for name, parameter in _trained(model).items():
-            moments = {m: tensors[f"optimizer.{m}.{name}"] for m in _MOMENTS}
-            if any(moments[m].shape != parameter.shape for m in _MOMENTS[:2]):
-                raise ValueError(f"the optimizer's state of {name} has another shape")
-            optimizer.state[parameter] = {
-                m: tensor.to(parameter.device) for m, tensor in moments.items()
-            }
-    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"the training state is damaged: {error}") from None
+        progress = Progress.from_fields(json.loads(folder.read(f"{TRAINING}/{_PROGRESS}")))
+        with open_tensors(folder.path / TRAINING / _TENSORS, "pt") as file:
+            file.expect(_layout(trained, like, file.layout))
+            # What is mapped from the file must not change with it.
+            tensors = {name: tensor.clone() for name, tensor in file.read().items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder.path} is damaged: {TRAINING}: {error}") from None
+    for name, parameter in trained.items():
+        optimizer.state[parameter] = {
+            moment: tensors[f"optimizer.{moment}.{name}"].to(parameter.device)
+            for moment in _MOMENTS
+        }
+    state = tuple(tensors[f"state.{n}"].to(array.device) for n, array in enumerate(like))
     return progress, state
+
+
+def _layout(trained: dict[str, torch.Tensor], like: State, found: Layout) -> Layout:
+    """The tensors that must be there. A state has the precision of the products that made it."""
+    layout = {}
+    for n, array in enumerate(like):
+        _, kind = found.get(f"state.{n}", ((), ""))
+        layout[f"state.{n}"] = (tuple(array.shape), kind if kind in _STATES else "F32")
+    for name, parameter in trained.items():
+        for moment in _MOMENTS:
+            shape = () if moment == "step" else tuple(parameter.shape)
+            layout[f"optimizer.{moment}.{name}"] = (shape, "F32")
+    return layout
 
 
 def _trained(model: LanguageModel) -> dict[str, torch.Tensor]:

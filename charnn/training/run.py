@@ -1,51 +1,136 @@
-"""A run's folder: a name that is free, and the settings of the run. Knows nothing of torch."""
+"""A run's folder: a name that is free, held by one process at a time. Knows nothing of torch."""
 
+import fcntl
+import itertools
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from charnn.checkpoint import checkpoints, linked, remove
 from charnn.data.store import TokenizedCorpus
+from charnn.errors import TrainingError
 from charnn.files import cannot_write, printable
 from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
+_LOCK = ".lock"
 
 
 @contextmanager
 def new_run(folder: Path, name: str, settings: str) -> Iterator[Path]:
     """Make the run's folder; if the name is taken, NAME-2, NAME-3, ...
 
-    If the block ends and nothing was saved in the run, nothing stays.
+    What a killed run left without any checkpoint does not take a name. If the block ends and
+    nothing was saved in the run, nothing stays.
 
     Raises:
         OutputError: it cannot be made.
     """
-    run = _make(folder, name)
+    with cannot_write("run", folder / name):
+        run, lock = _make(folder, name)
     try:
         with cannot_write("settings", run / SETTINGS):
             (run / SETTINGS).write_text(settings, encoding="utf-8")
         yield run
     finally:
-        if not (run / "last").is_symlink():
-            for file in (run / METRICS, run / SETTINGS):
-                file.unlink(missing_ok=True)
+        unsaved = not checkpoints(run)
+        if unsaved:
+            _clear(run)
+        _release(run, lock)
+        if unsaved:
             with suppress(OSError):
                 run.rmdir()
 
 
-def _make(folder: Path, name: str) -> Path:
-    with cannot_write("run", folder / name):
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            run = folder / (name if number == 1 else f"{name}-{number}")
-            with suppress(FileExistsError):
-                run.mkdir()
-                return run
-            number += 1
+@contextmanager
+def open_run(run: Path) -> Iterator[None]:
+    """Hold a run that is there, and clear what a killed process left in it.
+
+    Raises:
+        TrainingError: another process holds it.
+        OutputError: nothing can be written there.
+    """
+    with cannot_write("run", run):
+        lock = _hold(run)
+    if lock is None:
+        raise TrainingError(f"{run} is being trained by another process", "stop that one first")
+    try:
+        _clear_temporary(run)
+        # Without both links it is not known what they would lead to.
+        if (run / "best").is_symlink() and (run / "last").is_symlink():
+            remove(checkpoints(run) - linked(run))
+        yield
+    finally:
+        _release(run, lock)
+
+
+def _make(folder: Path, name: str) -> tuple[Path, IO[str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in itertools.count(1):
+        run = folder / (name if n == 1 else f"{name}-{n}")
+        with suppress(FileExistsError):  # a file, say
+            run.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # another process just gave it up
+                if _is_abandoned(run) and (lock := _hold(run)):
+                    if _is_abandoned(run):
+                        _clear(run)
+                        return run, lock
+                    _release(run, lock)
+    raise AssertionError
+
+
+def _is_abandoned(run: Path) -> bool:
+    """Whether a folder holds nothing, or what a run leaves that was killed before it saved."""
+    ours = (METRICS, SETTINGS, _LOCK)
+    return all(path.name in ours or path in _temporary(run) for path in run.iterdir())
+
+
+def _clear(run: Path) -> None:
+    for name in (METRICS, SETTINGS):
+        (run / name).unlink(missing_ok=True)
+    _clear_temporary(run)
+
+
+def _temporary(run: Path) -> set[Path]:
+    return set(run.glob(".*.tmp"))
+
+
+def _clear_temporary(run: Path) -> None:
+    for path in _temporary(run):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _hold(run: Path) -> IO[str] | None:
+    """Lock a run until the process ends, however it ends; None if another one has it."""
+    path = run / _LOCK
+    while True:
+        lock = path.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        except OSError:
+            pass  # this file system knows no locks
+        # Whoever had it may have removed it meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        lock.close()
+
+
+def _release(run: Path, lock: IO[str]) -> None:
+    with suppress(OSError):
+        (run / _LOCK).unlink()
+    lock.close()
 
 
 def settings(corpus: TokenizedCorpus, *configs: Any) -> str:

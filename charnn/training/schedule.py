@@ -14,13 +14,17 @@ def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> fl
         peak: the highest rate.
         warm_up: the steps of the rise; at most a tenth of all.
     """
-    if steps is not None:
-        warm_up = min(warm_up, steps // 10)
+    warm_up = warm_up_steps(steps, warm_up)
     if step < warm_up:
         return peak * (step + 1) / warm_up
     if steps is None:
         return peak
     return peak * max(steps - step, 0) / max(steps - warm_up, 1)
+
+
+def warm_up_steps(steps: int | None, warm_up: int) -> int:
+    """The steps until the rate is at its peak: what was asked for, or a tenth of all steps."""
+    return warm_up if steps is None else min(warm_up, steps // 10)
 
 
 #: The peak learning rates of the cells for up to 65 symbols (docs/recipes.md).

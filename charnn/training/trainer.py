@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,8 @@ from charnn.checkpoint import (
     CheckpointConfig,
     link,
     linked,
-    read_training,
-    remove_old,
+    read_checkpoint,
+    remove,
     write_checkpoint,
 )
 from charnn.data.store import TokenizedCorpus
@@ -30,14 +31,26 @@ from charnn.nn.language_model import LanguageModel, export_weights, import_weigh
 from charnn.nn.recurrent import detach
 from charnn.step import pad
 from charnn.training.config import TrainingConfig
-from charnn.training.events import Saved, Stepped
+from charnn.training.events import Saved, Stepped, WentBack
 from charnn.training.loss import loss
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
-from charnn.training.resume import Progress, dropout_seed, pack, unpack
-from charnn.training.schedule import default_rate, learning_rate
+from charnn.training.progress import Progress
+from charnn.training.resume import dropout_seed, pack, unpack
+from charnn.training.schedule import default_rate, learning_rate, warm_up_steps
 from charnn.training.validation import validate
+from charnn.training.vectors import Vectors
 
 _SAMPLE_TOKENS = 80
+
+#: How often the learning rate is halved before training gives up.
+_MOST_HALVINGS = 3
+
+#: Training has diverged where the average loss is above this many times that of guessing, and
+#: some nats: a text that turns to a script it was not in before surprises a sound model as much.
+_FAR_ABOVE, _SURPRISE = 2, 10
+
+#: What a step's loss weighs in the average.
+_NEW_SHARE = 0.1
 
 
 def clip_gradients(parameters: Sequence[Tensor], config: TrainingConfig) -> float:
@@ -58,11 +71,28 @@ def clip_gradients(parameters: Sequence[Tensor], config: TrainingConfig) -> floa
     return float(norm)
 
 
+class DivergedError(TrainingError):
+    """The numbers of a step are no use: nothing of it was kept."""
+
+
 class Trainer:
-    """One run: the model, its optimizer, and where it stands."""
+    """One run: the model, its optimizer, and where it stands.
+
+    Args:
+        corpus: what it learns from.
+        model: its architecture.
+        config: how it is trained.
+        run: its folder.
+        vectors: what the embedding begins with.
+    """
 
     def __init__(
-        self, corpus: TokenizedCorpus, model: ModelConfig, config: TrainingConfig, run: Path
+        self,
+        corpus: TokenizedCorpus,
+        model: ModelConfig,
+        config: TrainingConfig,
+        run: Path,
+        vectors: Vectors | None = None,
     ) -> None:
         if not model.embedding and (config.embedding_from or config.freeze_embedding):
             raise UsageError("--embedding 0 has no embedding to load or to freeze")
@@ -73,6 +103,7 @@ class Trainer:
         precision = choose_precision(config.precision, self.device)
         config = replace(config, precision=precision, lr=self.peak)
         self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
+        self.vectors = vectors
         use_threads(config.threads)
         keep_freed_memory()
         tokens = corpus.tokens("train")
@@ -80,8 +111,18 @@ class Trainer:
         self.windows = Windows(tokens, self.lanes, config.bptt)
         splits = corpus.header.splits
         self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
+        self.saved: Path | None = None
+        self.left: set[Path] = set()
+        """Checkpoints that no link names any more."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """A model that has learned nothing yet: the same one every time."""
+        config, V = self.config, self.corpus.header.vocabulary
         torch.manual_seed(config.seed)
-        self.model = LanguageModel(model, corpus.header.vocabulary, config.dropout).to(self.device)
+        self.model = LanguageModel(self.model_config, V, config.dropout).to(self.device)
+        if self.vectors is not None:
+            self.model.set_embedding(self.vectors.vectors_VE, self.vectors.found_V)
         if config.freeze_embedding:
             self.model.freeze_embedding()
         self.parameters = list(self.model.parameters())
@@ -89,15 +130,27 @@ class Trainer:
             self.parameters, lr=self.peak, weight_decay=config.weight_decay, fused=True
         )
         self.state: State = self.model.initial_state(self.lanes)
-        self.step = 0
-        self.steps: int | None = None
-        self.seconds = 0.0
-        self.best_nats: float | None = None
+        self.progress = Progress()
 
     @property
     def tokens_per_step(self) -> int:
         """Tokens that a step reads, all lanes together."""
         return self.lanes * self.config.bptt
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done."""
+        return self.progress.step == self.progress.steps
+
+    @property
+    def can_validate(self) -> bool:
+        """Whether enough text is held out."""
+        return len(self.held_out) > 1
+
+    @property
+    def rate(self) -> float:
+        """The peak learning rate, as often halved as training diverged."""
+        return self.peak * 0.5**self.progress.halvings
 
     def autocast(self) -> torch.autocast:
         """Matrix products in bfloat16, if that is the precision."""
@@ -105,33 +158,41 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where a checkpoint stands."""
+        """Go on from where a checkpoint stands.
+
+        Raises:
+            CheckpointError: it holds no training state, or one that does not fit.
+        """
         import_weights(self.model, checkpoint.weights)
-        files = read_training(checkpoint.path)
-        progress, self.state = unpack(files, self.model, self.optimizer, self.lanes)
-        self.step, self.steps = progress.step, progress.steps
-        self.seconds, self.best_nats = progress.seconds, progress.best_nats
+        folder, like = checkpoint.folder, self.model.initial_state(self.lanes)
+        self.progress, self.state = unpack(folder, self.model, self.optimizer, like)
+        self.saved = checkpoint.path
 
     def plan(self) -> None:
         """Take the config's budget, which counts from here; without one, what was planned stays."""
+        at = self.progress
         if self.config.minutes is not None:
             # A run that goes on was timed already; a new one still has to be.
-            rate = self.step / self.seconds if self.step else None
+            rate = at.step / at.seconds if at.step else None
             more = rate and max(1, int(60 * self.config.minutes * rate))
-            self.steps = self.step + more if more else None
+            at.steps = at.step + more if more else None
         elif self.config.steps is not None:
-            self.steps = self.step + self.config.steps
+            at.steps = at.step + self.config.steps
         elif self.config.epochs is not None:
-            self.steps = self.step + math.ceil(self.config.epochs * self.windows.per_epoch)
+            at.steps = at.step + math.ceil(self.config.epochs * self.windows.per_epoch)
 
     def take_step(self) -> Stepped:
-        """Forward, backward, clip, update."""
+        """Forward, backward, clip, update.
+
+        Raises:
+            DivergedError: there was no update, for the loss or the gradient is no use.
+        """
         began = time.perf_counter()
-        config = self.config
-        rate = learning_rate(self.step, self.steps, self.peak, config.warm_up)
-        torch.manual_seed(dropout_seed(config.seed, self.step))
+        config, at = self.config, self.progress
+        rate = learning_rate(at.step, at.steps, self.rate, config.warm_up)
+        torch.manual_seed(dropout_seed(config.seed, at.step))
         inputs_BT, labels_BT = (
-            torch.from_numpy(array).to(self.device) for array in self.windows[self.step]
+            torch.from_numpy(array).to(self.device) for array in self.windows[at.step]
         )
         kept_B1 = (torch.rand(self.lanes, 1) >= config.reset).to(self.device)
         state = tuple(array * kept_B1 for array in self.state)
@@ -141,67 +202,135 @@ class Trainer:
         (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)
         train_nats = float(nats.detach()) / count
-        if not (math.isfinite(train_nats) and math.isfinite(norm)):
-            raise TrainingError(
-                f"the loss is no number at step {self.step + 1} (gradient norm {norm})",
-                "a lower --lr or --clip-norm helps; what was saved before is kept",
-            )
+        at.average_nats = self._checked_average(train_nats, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.state = detach(state)
-        self.step += 1
-        self.seconds += time.perf_counter() - began
+        at.step += 1
+        at.unlogged_nats.append(train_nats)
+        at.seconds += time.perf_counter() - began
         return Stepped(
-            self.step,
-            self.steps,
-            self.step * self.tokens_per_step,
-            self.seconds,
+            at.step,
+            at.steps,
+            at.step * self.tokens_per_step,
+            at.seconds,
             train_nats,
             rate,
             norm,
         )
 
-    def save(self) -> Saved:
-        """Validate, write a checkpoint, and let the links follow."""
+    def _checked_average(self, nats: float, norm: float) -> float:
+        """The moving average of the loss, with a step's loss that was found to be of use."""
+        at = self.progress
+        if not (math.isfinite(nats) and math.isfinite(norm)):
+            raise DivergedError(
+                f"step {at.step + 1}: the loss is {nats:.4g}, the gradient's norm {norm:.4g}"
+            )
+        before = nats if at.average_nats is None else at.average_nats
+        average = before + _NEW_SHARE * (nats - before)
+        if at.step >= warm_up_steps(at.steps, self.config.warm_up):
+            self._check(f"step {at.step + 1}: the loss", average)
+        return average
+
+    def _check(self, what: str, nats: float) -> None:
+        """Refuse a loss that is no number, or far above that of guessing."""
+        guessing = math.log(self.corpus.header.vocabulary)
+        if not nats <= _FAR_ABOVE * guessing + _SURPRISE:
+            raise DivergedError(
+                f"{what} is {nats:.4g} nats a token, and guessing costs {guessing:.4g}"
+            )
+
+    def go_back(self, error: DivergedError) -> WentBack:
+        """Return to the last good state, with half the learning rate.
+
+        That is what was saved last, or the beginning; and what was best, if not even a step could
+        be made from what was saved last.
+
+        Raises:
+            TrainingError: that was done as often as it makes sense.
+        """
+        at = self.progress
+        if at.halvings == _MOST_HALVINGS:
+            kept = f"{self.run} keeps what was saved; " if self.saved else ""
+            raise TrainingError(
+                f"{error.message}, though the learning rate was halved {at.halvings} times",
+                f"{kept}begin again with a lower --lr than {self.peak:g}",
+            )
+        self._begin()
+        if self.saved is not None:
+            self.restore(read_checkpoint(self.saved))
+            if self.progress.step == at.step:
+                self.restore(read_checkpoint(self.run, "best"))
+        # The time is gone; the plan, and what is best in the run, stay.
+        self.progress.seconds, self.progress.steps = at.seconds, at.steps
+        self.progress.best_nats, self.progress.halvings = at.best_nats, at.halvings + 1
+        return WentBack(error.message, self.progress.step, self.progress.halvings, self.rate)
+
+    def validate(self, stop: Callable[[], bool]) -> float | None:
+        """Nats per token on the held-out text; None if it is too short, or if ``stop`` says so.
+
+        Raises:
+            DivergedError: it is no number.
+        """
+        if not self.can_validate:
+            return None
         began = time.perf_counter()
         with self.autocast():
-            nats = validate(self.model, self.held_out, self.device)
-        if nats is not None and not math.isfinite(nats):
-            raise TrainingError(
-                f"the validation loss is no number at step {self.step}",
-                "a lower --lr helps; what was saved before is kept",
-            )
-        best = nats is None or self.best_nats is None or nats < self.best_nats
-        if best:
-            self.best_nats = nats
-        validated = time.perf_counter()
-        self.seconds += validated - began
-        tokenizer = self.corpus.tokenizer
-        config = CheckpointConfig.of(
-            self.corpus, self.model_config, self.step, nats, asdict(self.config)
-        )
+            nats = validate(self.model, self.held_out, self.device, stop)
+        self.progress.seconds += time.perf_counter() - began
+        if nats is not None:
+            self._check(f"step {self.progress.step}: the validation loss", nats)
+        return nats
+
+    def save(self, nats: float | None, *, sample: bool = True) -> Saved:
+        """Write a checkpoint, and let the links follow.
+
+        Args:
+            nats: the validation loss, if it was measured.
+            sample: whether the model writes a line, too.
+
+        Raises:
+            DivergedError: this is no state to go on from; nothing was written.
+            OutputError: it cannot be written; what was saved before is as it was.
+        """
+        began = time.perf_counter()
+        at = self.progress
         weights = export_weights(self.model)
-        progress = Progress(self.step, self.steps, self.seconds, self.best_nats)
+        state = [array.float().numpy(force=True) for array in self.state]
+        if not all(np.isfinite(array).all() for array in (*weights.values(), *state)):
+            raise DivergedError(f"step {at.step}: some weights or states are no numbers")
+        if at.average_nats is not None:
+            self._check(f"step {at.step}: the loss", at.average_nats)
+        best = not self.can_validate or (
+            nats is not None and (at.best_nats is None or nats < at.best_nats)
+        )
+        if best:
+            at.best_nats = nats
         before = linked(self.run)
-        folder = write_checkpoint(
+        tokenizer = self.corpus.tokenizer
+        self.saved = write_checkpoint(
             self.run,
-            config,
+            CheckpointConfig.of(self.corpus, self.model_config, at.step, nats, asdict(self.config)),
             weights,
             tokenizer,
-            pack(progress, self.model, self.optimizer, self.state),
+            pack(at, self.model, self.optimizer, self.state),
         )
-        link(self.run, "last", folder)
+        link(self.run, "last", self.saved)
         if best:
-            link(self.run, "best", folder)
+            link(self.run, "best", self.saved)
         # A reader may just have followed a link to one of before: they live until the next save.
-        remove_old(self.run, keep=before)
-        engine = Engine(
-            self.model_config, weights, start_id=tokenizer.start_id, end_id=tokenizer.end_id
-        )
-        sample = _sample(engine, seed=self.step)
-        self.seconds += time.perf_counter() - validated
-        return Saved(self.step, nats, best, folder, sample)
+        now = linked(self.run)
+        remove(self.left - now)
+        self.left = before - now
+        line = []
+        if sample:
+            engine = Engine(
+                self.model_config, weights, start_id=tokenizer.start_id, end_id=tokenizer.end_id
+            )
+            line = _sample(engine, seed=at.step)
+        at.seconds += time.perf_counter() - began
+        return Saved(at.step, nats, best, self.saved, line)
 
 
 def _sample(engine: Engine, seed: int) -> list[int]:

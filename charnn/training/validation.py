@@ -1,5 +1,6 @@
 """The loss on the held-out text while training goes on."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,14 +13,19 @@ _LANES, _LENGTH, _WARM_UP = 64, 256, 128
 _LOGITS = 1 << 24
 
 
-def validate(model: LanguageModel, tokens: Any, device: torch.device) -> float | None:
-    """Nats per token over all true successors of a held-out text, None if it is too short.
+def validate(
+    model: LanguageModel,
+    tokens: Any,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> float | None:
+    """Nats per token over all true successors of a held-out text, of two tokens at least.
+
+    None if ``stop``, which is asked for every window, says so.
 
     The text is read in lanes side by side; each begins with a state that has read the tokens
     before it. ``charnn.score.evaluate`` reads it in one piece, so it may differ a little.
     """
-    if len(tokens) < 2:
-        return None
     # The logits of a window must not take more memory than a training step does.
     positions = max(_LOGITS // model.vocabulary, _LANES)
     length = min(_LENGTH, max(positions // _LANES, 32))
@@ -31,6 +37,9 @@ def validate(model: LanguageModel, tokens: Any, device: torch.device) -> float |
     model.eval()
     with torch.inference_mode():
         for arrays in EvaluationLanes(tokens, lanes, length, warm_up):
+            if stop():
+                model.train()
+                return None
             inputs, labels, scored = (torch.from_numpy(array).to(device) for array in arrays)
             window_nats, window_count, state = loss(model, (inputs, labels, scored), state)
             nats += float(window_nats)

@@ -1,0 +1,110 @@
+"""What a folder's ``manifest.json`` promises of its files, checked before any of them is believed.
+
+``{"format": 2, "files": {"config.json": {"size": 812, "sha256": "..."}, ...}}``
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+from charnn.errors import CheckpointError
+from charnn.files import sha256, sha256_of_file, to_json
+
+MANIFEST = "manifest.json"
+
+#: 1: before runs knew of rates that were halved. It is still read.
+FORMAT = 2
+
+#: More than any text file of a checkpoint needs, but for its vocabulary.
+TEXT_BYTES = 8 << 20
+
+_NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
+
+
+def write_manifest(folder: Path) -> None:
+    """Write down what all files in a folder, and in folders in it, are."""
+    files = {
+        path.relative_to(folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": sha256_of_file(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / MANIFEST).write_text(to_json({"format": FORMAT, "files": files}))
+
+
+@dataclass(frozen=True)
+class VerifiedFolder:
+    """A folder whose files were all found to be what its manifest says."""
+
+    path: Path
+    files: Mapping[str, int]
+    """Their names and sizes."""
+    digest: str
+    """The SHA-256 of the manifest, which tells of every file."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "VerifiedFolder":
+        """Check every file, without holding any of them in memory.
+
+        Raises:
+            CheckpointError: a file is missing or altered, or the format is a newer one.
+        """
+        try:
+            manifest = folder / MANIFEST
+            if manifest.stat().st_size > TEXT_BYTES:
+                raise ValueError("it is too large")
+            data = manifest.read_bytes()
+            files = _files(folder, json.loads(data))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{folder} is damaged: {MANIFEST}: {error}") from None
+        for name, entry in files.items():
+            _verify(folder, name, entry)
+        return cls(folder, {name: entry["size"] for name, entry in files.items()}, sha256(data))
+
+    def read(self, name: str) -> bytes:
+        """A small file.
+
+        Raises:
+            CheckpointError: the manifest does not know it, or it is not small.
+        """
+        if self.files.get(name, TEXT_BYTES + 1) > TEXT_BYTES:
+            why = "is too large" if name in self.files else "is missing"
+            raise CheckpointError(f"{self.path} is damaged: {name} {why}")
+        return (self.path / name).read_bytes()
+
+
+def _files(folder: Path, manifest: Any) -> dict[str, Any]:
+    version, files = manifest["format"], manifest["files"]
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise CheckpointError(
+            f"{folder} has format {version}; this charnn reads formats up to {FORMAT}",
+            "a newer charnn made it: pip install --upgrade charnn",
+        )
+    for name, entry in files.items():
+        if not (
+            _NAME.fullmatch(name)
+            and type(entry["size"]) is int
+            and isinstance(entry["sha256"], str)
+        ):
+            raise ValueError(f"bad entry {name!r}")
+    return dict(files)
+
+
+def _verify(folder: Path, name: str, entry: Mapping[str, Any]) -> None:
+    path = folder / name
+    try:
+        status = path.stat()
+        if not S_ISREG(status.st_mode):
+            raise CheckpointError(f"{folder} is damaged: {name} is no file")
+        if status.st_size != entry["size"]:
+            raise CheckpointError(f"{folder} is damaged: {name} has the wrong size")
+        if sha256_of_file(path) != entry["sha256"]:
+            raise CheckpointError(f"{folder} is damaged: {name} was altered")
+    except OSError as error:
+        raise CheckpointError(f"{folder} is damaged: {name}: {error.strerror}") from None
