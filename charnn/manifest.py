@@ -26,14 +26,14 @@ _NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
 
 
 def write_manifest(folder: Path) -> None:
-    """Write down what all files in a folder, and in folders in it, are."""
+    """Write down what all other files in a folder, and in folders in it, are."""
     files = {
         path.relative_to(folder).as_posix(): {
             "size": path.stat().st_size,
             "sha256": sha256_of_file(path),
         }
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path != folder / MANIFEST
     }
     (folder / MANIFEST).write_text(to_json({"format": FORMAT, "files": files}))
 

@@ -1,7 +1,5 @@
-import json
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +7,14 @@ import torch
 from conftest import TEXT, make_corpus
 from hypothesis import given
 from hypothesis import strategies as st
+from running import MODEL, SMALL, final_weights, metrics, of, run_events
 
-from charnn.architecture import ModelConfig
 from charnn.cells import CELLS
 from charnn.checkpoint import read_checkpoint, resolve
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.engine import Engine
-from charnn.errors import CheckpointError, CorpusError, OutputError, UsageError
+from charnn.errors import CorpusError, OutputError, UsageError
 from charnn.models import open_model
 from charnn.nn.language_model import LanguageModel, export_weights
 from charnn.nn.recurrent import LockedDropout
@@ -24,42 +22,12 @@ from charnn.score import evaluate
 from charnn.text.config import TokenizerConfig
 from charnn.training.config import Interval, TrainingConfig
 from charnn.training.events import Ended, Saved, Started, Stepped
-from charnn.training.loop import resume, resumed_config, train
+from charnn.training.loop import train
 from charnn.training.loss import loss
 from charnn.training.process import choose_precision
-from charnn.training.run import new_run
 from charnn.training.schedule import affordable_steps, default_rate, interval, learning_rate
 from charnn.training.trainer import clip_gradients
 from charnn.training.validation import validate
-
-MODEL = ModelConfig(layers=2, hidden=12, embedding=6)
-SMALL = {"batch": 4, "bptt": 16, "lr": 1e-2, "warm_up": 5, "dropout": 0.3, "threads": 1}
-
-
-def until(step):
-    """A stop that comes while this step is done, and what must see all events for that."""
-    done = []
-
-    def seen(event):
-        if isinstance(event, Stepped) and event.step == step:
-            done.append(event)
-        return event
-
-    return lambda: bool(done), seen
-
-
-def run_events(corpus, folder, stop_at=None, model=MODEL, **options):
-    config = TrainingConfig(**{**SMALL, **options})
-    stop, seen = until(stop_at)
-    return [seen(event) for event in train(corpus, model, config, folder, "run", stop=stop)]
-
-
-def metrics(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def of(kind, events):
-    return [event for event in events if isinstance(event, kind)]
 
 
 def clipped(gradient, **options):
@@ -227,15 +195,6 @@ def test_a_new_best_lets_the_old_one_live_through_one_more_save(corpus, tmp_path
     ]
 
 
-def test_more_minutes_go_on_at_the_rate_so_far(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=40)
-    longer = TrainingConfig(**SMALL, minutes=0.01)
-    events = list(resume(tmp_path / "run", corpus, longer))
-    assert of(Started, events)[0].steps == events[-1].step > 40
-    rates = [event.learning_rate for event in of(Stepped, events)]
-    assert rates == sorted(rates, reverse=True)
-
-
 def test_metrics_are_json_lines(corpus, tmp_path):
     run_events(corpus, tmp_path, steps=25)
     lines = metrics(tmp_path / "run")
@@ -246,56 +205,7 @@ def test_metrics_are_json_lines(corpus, tmp_path):
     assert lines[-1]["tokens_seen"] == 25 * 4 * 16
 
 
-def final_weights(run):
-    return read_checkpoint(run, "last").weights
-
-
 has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-needs_bfloat16 = pytest.mark.skipif(not has_bfloat16, reason="this processor has no bfloat16")
-
-
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
-@pytest.mark.parametrize(
-    ("stop_at", "cell"),
-    [(1, "lstm"), (7, "lstm"), (20, "lstm"), *((7, cell) for cell in CELLS if cell != "lstm")],
-)
-def test_resume_is_bit_exact(corpus, tmp_path, stop_at, cell, precision):
-    options = {"steps": 30, "precision": precision, "model": replace(MODEL, cell=cell)}
-    whole = run_events(corpus, tmp_path / "whole", **options)
-    first = run_events(corpus, tmp_path / "cut", stop_at, **options)
-    assert first[-1].stopped
-    assert first[-1].step == stop_at
-    run = tmp_path / "cut" / "run"
-    config, known = resumed_config(run)
-    assert known["path"] == str(corpus.path)
-    second = list(resume(run, corpus, config))
-    losses = [event.train_nats for event in of(Stepped, first) + of(Stepped, second)]
-    assert losses == [event.train_nats for event in of(Stepped, whole)]
-    expected = final_weights(tmp_path / "whole" / "run")
-    for name, tensor in final_weights(run).items():
-        np.testing.assert_array_equal(tensor, expected[name])
-
-
-def test_a_finished_run_can_be_extended(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=10)
-    run = tmp_path / "run"
-    config, _ = resumed_config(run)
-    with pytest.raises(CheckpointError, match="finished"):
-        list(resume(run, corpus, config))
-    longer = TrainingConfig(**{**SMALL, "steps": 5})
-    events = list(resume(run, corpus, longer))
-    assert events[-1].step == 15
-    steps = [line["step"] for line in metrics(run)]
-    assert steps == sorted(steps)
-    assert steps[-1] == 15
-
-
-def test_resuming_on_another_corpus_is_refused(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=5)
-    other = make_corpus(tmp_path / "other", "some other text, " * 100)
-    config, _ = resumed_config(tmp_path / "run")
-    with pytest.raises(CorpusError, match="not the corpus"):
-        list(resume(tmp_path / "run", other, config))
 
 
 def test_minutes_fix_the_number_of_steps(corpus, tmp_path):
@@ -304,14 +214,6 @@ def test_minutes_fix_the_number_of_steps(corpus, tmp_path):
     planned = {event.steps for event in of(Stepped, events)} - {None}
     assert planned == {events[-1].step}
     assert events[-1].seconds < 30
-
-
-def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_path):
-    run_events(corpus, tmp_path, minutes=0.05, stop_at=1)
-    config, _ = resumed_config(tmp_path / "run")
-    events = list(resume(tmp_path / "run", corpus, config))
-    assert 1 < events[-1].step == events[-1].steps
-    assert events[-1].seconds < 60  # its three seconds, not the ten minutes of the default
 
 
 @pytest.mark.skipif(has_bfloat16, reason="this processor has bfloat16")
@@ -347,16 +249,6 @@ def test_epochs_read_every_token(corpus, tmp_path):
     events = run_events(corpus, tmp_path, epochs=1)
     tokens = len(corpus.tokens("train"))
     assert events[-1].step == math.ceil(tokens / (4 * 16))
-
-
-def test_a_taken_name_gets_a_number(tmp_path):
-    for name in ("x", "x-2", "x-3"):
-        with new_run(tmp_path, "x", "") as run:
-            (run / "last").symlink_to("nowhere")  # something was saved
-        assert run.name == name
-    with new_run(tmp_path, "x", "settings") as run:
-        assert (run / "run.toml").read_text() == "settings"
-    assert not run.exists()
 
 
 def test_nothing_stays_of_a_run_that_never_saved(corpus, tmp_path):
