@@ -115,9 +115,17 @@ def facts(rows: Mapping[str, object], width: int = 0) -> str:
 
 def stderr_console() -> "Console":
     """Rich's view of stderr."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleDimensions
 
-    return Console(stderr=True, highlight=False, markup=False)
+    class Narrower(Console):
+        """Leaves room for the ^C that a terminal shows, or a bar's line would be broken by it."""
+
+        @property  # type: ignore[misc]
+        def size(self) -> ConsoleDimensions:
+            width, height = super().size
+            return ConsoleDimensions(max(width - 4, 1), height)
+
+    return Narrower(stderr=True, highlight=False, markup=False)
 
 
 def draws() -> bool:

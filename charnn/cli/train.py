@@ -71,8 +71,11 @@ def train(
     """Train a language model.
 
     With --resume, CORPUS names the run. It goes on as if it had not stopped.
-    A new budget, for a finished run too, counts from where it stands, and the
-    learning rate jumps up to fall to zero once more, over all steps then planned.
+    A new budget, also for a run that is finished, counts from where it stands;
+    the learning rate then is what it would be had the run been planned that
+    long: it jumps up, and falls to zero at the new end.
+
+    Ctrl-C (or SIGTERM) finishes the step and saves; once more stops at once.
 
     Examples:
         charnn train
@@ -187,7 +190,7 @@ class StopSignal:
         # A handler may interrupt whatever is being drawn, so it is not the place to talk.
         if self.exit_code and not self._told:
             self._told = True
-            say("\nstopping after this step, and saving; once more stops at once")
+            say("stopping after this step, and saving; once more stops at once")
         return self.exit_code != 0
 
     @contextlib.contextmanager
@@ -369,7 +372,8 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
         for event in events:
             match event:
                 case Started():
-                    say(facts({"run": event.run}, width=6))
+                    begins = f", from step {event.step:,}" if event.step else ""
+                    say(facts({"run": f"{event.run}{begins}"}, width=6))
                     display = stack.enter_context(_bar(event)) if draws() else _Lines()
                     decode = _decoder(event)
                 case Stepped():

@@ -16,11 +16,13 @@ _INT_MAX = 2**31 - 1
 
 
 def find_device(name: str) -> torch.device:
-    """The device of this name; of "auto", a GPU if there is one.
+    """The device of this name; of "auto", a GPU if there is one, set up to repeat itself.
 
     Raises:
         UsageError: it cannot be used.
     """
+    # Without this, PyTorch's documentation of nn.LSTM says, its sums on a GPU may vary.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

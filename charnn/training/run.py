@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from charnn.checkpoint import checkpoints, linked, remove
+from charnn.checkpoint import checkpoints
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
 from charnn.files import cannot_write, printable
@@ -49,7 +49,7 @@ def new_run(folder: Path, name: str, settings: str) -> Iterator[Path]:
 
 @contextmanager
 def open_run(run: Path) -> Iterator[None]:
-    """Hold a run that is there, and clear what a killed process left in it.
+    """Hold a run that is there, and clear what a killed process left half-written.
 
     Raises:
         TrainingError: another process holds it.
@@ -61,9 +61,6 @@ def open_run(run: Path) -> Iterator[None]:
         raise TrainingError(f"{run} is being trained by another process", "stop that one first")
     try:
         _clear_temporary(run)
-        # Without both links it is not known what they would lead to.
-        if (run / "best").is_symlink() and (run / "last").is_symlink():
-            remove(checkpoints(run) - linked(run))
         yield
     finally:
         _release(run, lock)

@@ -14,6 +14,7 @@ from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
     Checkpoint,
     CheckpointConfig,
+    checkpoints,
     link,
     linked,
     read_checkpoint,
@@ -167,6 +168,13 @@ class Trainer:
         folder, like = checkpoint.folder, self.model.initial_state(self.lanes)
         self.progress, self.state = unpack(folder, self.model, self.optimizer, like)
         self.saved = checkpoint.path
+
+    def remove_unlinked(self) -> None:
+        """Remove checkpoints that a killed process had not linked yet, or not removed yet."""
+        links = {path.name for path in (self.run / "best", self.run / "last") if path.is_symlink()}
+        # A run that was copied may have lost its links, and then any may have been the best.
+        if "last" in links and ("best" in links or self.progress.best_nats is None):
+            remove(checkpoints(self.run) - linked(self.run))
 
     def plan(self) -> None:
         """Take the config's budget, which counts from here; without one, what was planned stays."""
