@@ -141,7 +141,8 @@ class Trainer:
     @property
     def is_over(self) -> bool:
         """Whether all steps are done."""
-        return self.progress.step == self.progress.steps
+        at = self.progress
+        return at.steps is not None and at.step >= at.steps
 
     @property
     def can_validate(self) -> bool:
