@@ -34,6 +34,7 @@ from charnn.manifest import MANIFEST, VerifiedFolder, write_manifest
 from charnn.tensors import Tensors, open_tensors
 from charnn.text.base import Tokenizer
 from charnn.text.tokenizers import load_tokenizer
+from charnn.typed import check_types
 
 CONFIG, WEIGHTS, TRAINING = "config.json", "model.safetensors", "training"
 
@@ -239,6 +240,9 @@ def read_checkpoint(path: Path, name: Link = "best") -> Checkpoint:
     folder = VerifiedFolder.open(resolve(path, name))
     try:
         config = _config(json.loads(folder.read(CONFIG)))
+        folder.require(WEIGHTS)
+        for file in (folder.path / "tokenizer").iterdir():
+            folder.require(f"tokenizer/{file.name}")
         weights = _weights(folder.path / WEIGHTS, config)
         tokenizer = load_tokenizer(folder.path / "tokenizer")
         if tokenizer.vocabulary_size != config.vocabulary:
@@ -254,16 +258,9 @@ def _config(fields: Any) -> CheckpointConfig:
     counts = fields["model"].get("cell") == "ngram"
     model = (NgramConfig if counts else ModelConfig)(**fields["model"])
     config = CheckpointConfig(**{**fields, "model": model})
-    if not (
-        isinstance(config.corpus, dict)
-        and isinstance(config.training, dict)
-        and type(config.step) is int
-        and type(config.vocabulary) is int
-        and isinstance(config.validation_nats, float | int | None)
-    ):
-        raise ValueError(f"{CONFIG} is malformed")
+    check_types(config)
     for id in (config.start_id, config.end_id):
-        if id is not None and not (type(id) is int and 0 <= id < config.vocabulary):
+        if id is not None and not 0 <= id < config.vocabulary:
             raise ValueError(f"id {id} is not in the vocabulary")
     return config
 
@@ -272,14 +269,22 @@ def _weights(path: Path, config: CheckpointConfig) -> Tensors:
     """The tensors, once their header was found to fit the config."""
     with open_tensors(path) as file:
         if isinstance(config.model, NgramConfig):
+            if set(file.names) != ngram_names(config.model.order):
+                raise ValueError(f"{WEIGHTS}: these are not the tensors of its orders")
             tensors = file.read()
             check_ngrams(tensors, config.vocabulary, config.model.order)
             return tensors
-        if config.model.layers > len(file.layout):
+        if config.model.layers > len(file.names):
             raise ValueError(f"{WEIGHTS} has too few tensors for {config.model.layers} layers")
         shapes = expected_shapes(config.model, config.vocabulary)
         file.expect({name: (shape, "F32") for name, shape in shapes.items()})
         return file.read()
+
+
+def ngram_names(order: int) -> set[str]:
+    """The tensors of a model that counts."""
+    counts = {f"grams.{k}.counts" for k in range(1, order + 1)}
+    return {"discounts"} | counts | {f"grams.{k}.keys" for k in range(2, order + 1)}
 
 
 def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:
@@ -288,9 +293,7 @@ def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:
     Raises:
         ValueError: it is not so.
     """
-    names = {"discounts", *(f"grams.{k}.counts" for k in range(1, order + 1))}
-    names |= {f"grams.{k}.keys" for k in range(2, order + 1)}
-    if tensors.keys() != names:
+    if tensors.keys() != ngram_names(order):
         raise ValueError(f"{WEIGHTS}: these are not the tensors of {order} orders")
     discounts = tensors["discounts"]
     if discounts.shape != (order, 3) or discounts.dtype != np.float64:
@@ -300,9 +303,10 @@ def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:
     contexts = 1
     for k in range(1, order + 1):
         counts = tensors[f"grams.{k}.counts"]
-        keys = tensors[f"grams.{k}.keys"] if k > 1 else np.arange(vocabulary)
-        if counts.ndim != 1 or counts.shape != keys.shape:
+        shape = tensors[f"grams.{k}.keys"].shape if k > 1 else (vocabulary,)
+        if counts.ndim != 1 or counts.shape != shape:
             raise ValueError(f"{WEIGHTS}: grams.{k}: the keys and counts do not fit each other")
+        keys = tensors[f"grams.{k}.keys"] if k > 1 else np.arange(vocabulary)
         if not counts.dtype == keys.dtype == np.int64 or (counts < 0).any():
             raise ValueError(f"{WEIGHTS}: grams.{k}: these are no counts")
         limit = contexts * vocabulary

@@ -93,7 +93,7 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
                     f"-m {file.metadata.get('model')} made it",
                 )
             wanted = {name: (array.shape, _TYPES[array.dtype]) for name, array in empty.items()}
-            _, kind = file.layout.get("logits", ((), ""))
+            _, kind = file.described("logits") or ((), "")
             kind = kind if kind in _LOGITS else "F32"
             file.expect({**wanted, "logits": ((1, model.vocabulary_size), kind)})
             tensors = file.read()

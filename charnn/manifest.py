@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 FORMAT = 2
 
 #: More than any text file of a checkpoint needs, but for its vocabulary.
-TEXT_BYTES = 8 << 20
+TEXT_BYTES = 1 << 20
 
 _NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
 
@@ -67,15 +67,24 @@ class VerifiedFolder:
             _verify(folder, name, entry)
         return cls(folder, {name: entry["size"] for name, entry in files.items()}, sha256(data))
 
+    def require(self, name: str) -> None:
+        """Check that a file is among those that were verified.
+
+        Raises:
+            CheckpointError: it is not.
+        """
+        if name not in self.files:
+            raise CheckpointError(f"{self.path} is damaged: its manifest lacks {name}")
+
     def read(self, name: str) -> bytes:
         """A small file.
 
         Raises:
             CheckpointError: the manifest does not know it, or it is not small.
         """
-        if self.files.get(name, TEXT_BYTES + 1) > TEXT_BYTES:
-            why = "is too large" if name in self.files else "is missing"
-            raise CheckpointError(f"{self.path} is damaged: {name} {why}")
+        self.require(name)
+        if self.files[name] > TEXT_BYTES:
+            raise CheckpointError(f"{self.path} is damaged: {name} is too large")
         return (self.path / name).read_bytes()
 
 
@@ -83,7 +92,7 @@ def _files(folder: Path, manifest: Any) -> dict[str, Any]:
     version, files = manifest["format"], manifest["files"]
     if type(version) is not int or not 1 <= version <= FORMAT:
         raise CheckpointError(
-            f"{folder} has format {version}; this charnn reads formats up to {FORMAT}",
+            f"{folder} has format {str(version)[:20]}; this charnn reads formats up to {FORMAT}",
             "a newer charnn made it: pip install --upgrade charnn",
         )
     for name, entry in files.items():

@@ -13,6 +13,7 @@ Tensors = Mapping[str, NDArray[Any]]
 #: The shape and type of each tensor, as the header has them: ``((2, 3), "F32")``.
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 
+#: A tensor takes some hundred bytes of it.
 _HEADER_BYTES = 8 << 20
 
 
@@ -21,11 +22,15 @@ class TensorFile:
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        self.layout: Layout = {
-            name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()
-        }
+        self.names: list[str] = file.keys()
         self.metadata: dict[str, str] = file.metadata() or {}
+
+    def described(self, name: str) -> tuple[tuple[int, ...], str] | None:
+        """The shape and type of a tensor; None if there is none of this name."""
+        if name not in self.names:
+            return None
+        part = self._file.get_slice(name)
+        return tuple(part.get_shape()), part.get_dtype()
 
     def expect(self, layout: Layout) -> None:
         """Check that the file holds these tensors and no others.
@@ -33,14 +38,15 @@ class TensorFile:
         Raises:
             ValueError: it does not.
         """
-        for name in sorted(layout.keys() | self.layout.keys()):
-            if self.layout.get(name) != layout.get(name):
-                found, wanted = _words(self.layout.get(name)), _words(layout.get(name))
-                raise ValueError(f"{name} is {found}, and not {wanted}")
+        if unknown := set(self.names) - layout.keys():
+            raise ValueError(f"{min(unknown)} is none of its tensors")
+        for name, wanted in layout.items():
+            if (found := self.described(name)) != wanted:
+                raise ValueError(f"{name} is {_words(found)}, and not {_words(wanted)}")
 
     def read(self) -> dict[str, Any]:
         """All tensors."""
-        return {name: self._file.get_tensor(name) for name in self.layout}
+        return {name: self._file.get_tensor(name) for name in self.names}
 
 
 @contextmanager

@@ -147,6 +147,13 @@ def test_a_run_stopped_while_it_was_timed_goes_on_with_its_budget(corpus, tmp_pa
     assert events[-1].seconds < 60  # its three seconds, not the ten minutes of the default
 
 
+def test_a_run_stopped_in_a_validation_while_it_was_timed_goes_on(corpus, tmp_path):
+    run_events(corpus, tmp_path, minutes=0.1, save_every="3", stop_at=3)
+    events = resume_events(corpus, tmp_path / "run", 5)
+    assert [event.step for event in of(Saved, events)] == [3, 5]
+    assert events[0].steps is None
+
+
 def test_resuming_on_another_corpus_is_refused(corpus, tmp_path):
     run_events(corpus, tmp_path, steps=5)
     other = make_corpus(tmp_path / "other", "some other text, " * 100)

@@ -37,7 +37,9 @@ def warn(message: str) -> None:
 
 def fail(message: str) -> None:
     """Say what went wrong: one line, also when quiet."""
-    _write_stderr("charnn: " + " ".join(message.splitlines()))
+    line = " ".join(message.splitlines())
+    # A name may hold what a terminal obeys.
+    _write_stderr("charnn: " + "".join(c if c.isprintable() else "�" for c in line))
 
 
 def _write_stderr(message: str) -> None:

@@ -28,7 +28,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     fields = load_fields(folder)
     kind = fields.get("kind")
-    if kind not in TOKENIZERS:
+    if not isinstance(kind, str) or kind not in TOKENIZERS:
         raise InputError(f"the tokenizer {folder} is of unknown kind {kind!r}")
     try:
         return TOKENIZERS[kind].from_fields(fields, folder)

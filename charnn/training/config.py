@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from charnn.errors import UsageError
+from charnn.typed import check_types
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -36,7 +37,7 @@ class Interval:
         Raises:
             UsageError: it is neither.
         """
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text)
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(m?)", text)
         if match and float(match[1]) > 0 and (match[2] or "." not in match[1]):
             if match[2]:
                 return cls(minutes=float(match[1]))
@@ -95,6 +96,10 @@ class TrainingConfig:
     threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
 
     def __post_init__(self) -> None:
+        try:
+            check_types(self)
+        except TypeError as error:
+            raise UsageError(str(error)) from None
         budgets = {
             f"--{name}": value
             for name in ("minutes", "steps", "epochs")
@@ -106,8 +111,6 @@ class TrainingConfig:
             if not 0 < value <= _MOST:
                 raise UsageError(f"{name} must be above 0 and at most {_MOST:,}, not {value}")
         self._check_numbers()
-        if self.precision not in get_args(Precision):
-            raise UsageError(f"there is no precision {self.precision!r}")
         if self.save_every is not None:
             Interval.parse(self.save_every)
 
@@ -116,8 +119,8 @@ class TrainingConfig:
             raise UsageError(f"--seed must be below 2^63, not {self.seed}")
         for name, least in (("batch", 1), ("bptt", 1), ("warm_up", 0), ("threads", 0), ("seed", 0)):
             value, option = getattr(self, name), name.replace("_", "-")
-            if type(value) is not int or value < least:
-                raise UsageError(f"--{option} must be a whole number from {least} on, not {value}")
+            if value < least:
+                raise UsageError(f"--{option} must be at least {least}, not {value}")
         if self.threads > _MOST_THREADS:
             raise UsageError(f"--threads must be at most {_MOST_THREADS}, not {self.threads}")
         if not 0 <= self.dropout < 1:
@@ -127,6 +130,6 @@ class TrainingConfig:
         if not 0 <= self.reset <= 1:
             raise UsageError(f"--reset must be from 0 to 1, not {self.reset}")
         for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
-            if not 0 <= (getattr(self, name) or 0) < float("inf"):
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} must not be negative, but is {getattr(self, name)}")
+            value, option = getattr(self, name) or 0, name.replace("_", "-")
+            if not 0 <= value <= _MOST:
+                raise UsageError(f"--{option} must be from 0 to {_MOST:,}, not {value}")

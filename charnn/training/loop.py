@@ -88,7 +88,7 @@ def resume(
         trainer.plan()
         if trainer.progress.steps is None and config.minutes is None:
             # It stopped before its number of steps was fixed: its own budget goes on.
-            trainer.config = replace(config, minutes=checkpoint.config.training["minutes"])
+            trainer.config = replace(config, minutes=checkpoint.config.training.get("minutes"))
         if trainer.is_over and not trainer.progress.unvalidated:
             raise CheckpointError(
                 f"{run} is finished: all {trainer.progress.steps} steps are done",

@@ -41,7 +41,7 @@ class Metrics:
             "step": stepped.step,
             "tokens_seen": stepped.tokens_seen,
             "seconds": round(stepped.seconds, 3),
-            "train_nats": sum(nats) / len(nats),
+            "train_nats": sum(nats) / max(len(nats), 1),
             "validation_nats": validation_nats,
             "learning_rate": stepped.learning_rate,
             "gradient_norm": stepped.gradient_norm,

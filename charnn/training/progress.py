@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charnn.training.events import Stepped
+from charnn.typed import check_types
 
 _MOST_STEPS = 1 << 40
 
@@ -36,14 +37,12 @@ class Progress:
         Raises:
             ValueError, TypeError, AttributeError: they are no progress.
         """
-        stepped = fields.get("unvalidated") or {}
-        progress = cls(**{**fields, "unvalidated": Stepped(**stepped) if stepped else None})
-        counts = [progress.step, progress.halvings, progress.steps or 0]
-        numbers = [progress.seconds, *progress.unlogged_nats, *stepped.values()]
-        numbers += [progress.best_nats or 0, progress.average_nats or 0]
-        if not (
-            all(type(count) is int and 0 <= count < _MOST_STEPS for count in counts)
-            and all(type(number) in (int, float) for number in numbers)
-        ):
-            raise ValueError("the progress is malformed")
+        if fields.get("unvalidated") is not None:
+            fields = {**fields, "unvalidated": Stepped(**fields["unvalidated"])}
+            check_types(fields["unvalidated"])
+        progress = cls(**fields)
+        check_types(progress)
+        for count in (progress.step, progress.steps or 0, progress.halvings):
+            if not 0 <= count < _MOST_STEPS:
+                raise ValueError(f"there cannot be {count} steps")
         return progress

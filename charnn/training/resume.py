@@ -13,7 +13,7 @@ from charnn.files import to_json
 from charnn.manifest import VerifiedFolder
 from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, named_weights
-from charnn.tensors import Layout, open_tensors
+from charnn.tensors import Layout, TensorFile, open_tensors
 from charnn.training.progress import Progress
 
 _PROGRESS, _TENSORS = "progress.json", "state.safetensors"
@@ -52,15 +52,16 @@ def unpack(
     Raises:
         CheckpointError: the checkpoint has none of it, or what does not fit the model.
     """
-    if f"{TRAINING}/{_TENSORS}" not in folder.files:
+    if not any(name.startswith(f"{TRAINING}/") for name in folder.files):
         raise CheckpointError(
             f"{folder.path} holds no training state", "only a run's last checkpoint does"
         )
+    folder.require(f"{TRAINING}/{_TENSORS}")
     trained = _trained(model)
     try:
         progress = Progress.from_fields(json.loads(folder.read(f"{TRAINING}/{_PROGRESS}")))
         with open_tensors(folder.path / TRAINING / _TENSORS, "pt") as file:
-            file.expect(_layout(trained, like, file.layout))
+            file.expect(_layout(trained, like, file))
             # What is mapped from the file must not change with it.
             tensors = {name: tensor.clone() for name, tensor in file.read().items()}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -74,11 +75,11 @@ def unpack(
     return progress, state
 
 
-def _layout(trained: dict[str, torch.Tensor], like: State, found: Layout) -> Layout:
+def _layout(trained: dict[str, torch.Tensor], like: State, file: TensorFile) -> Layout:
     """The tensors that must be there. A state has the precision of the products that made it."""
     layout = {}
     for n, array in enumerate(like):
-        _, kind = found.get(f"state.{n}", ((), ""))
+        _, kind = file.described(f"state.{n}") or ((), "")
         layout[f"state.{n}"] = (tuple(array.shape), kind if kind in _STATES else "F32")
     for name, parameter in trained.items():
         for moment in _MOMENTS:

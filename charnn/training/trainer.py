@@ -182,7 +182,7 @@ class Trainer:
         at = self.progress
         if self.config.minutes is not None:
             # A run that goes on was timed already; a new one still has to be.
-            rate = at.step / at.seconds if at.step else None
+            rate = at.step / at.seconds if at.step and at.seconds else None
             more = rate and max(1, int(60 * self.config.minutes * rate))
             at.steps = at.step + more if more else None
         elif self.config.steps is not None:
@@ -260,7 +260,7 @@ class Trainer:
             TrainingError: that was done as often as it makes sense.
         """
         at = self.progress
-        if at.halvings == _MOST_HALVINGS:
+        if at.halvings >= _MOST_HALVINGS:
             kept = f"{self.run} keeps what was saved; " if self.saved else ""
             raise TrainingError(
                 f"{error.message}, though the learning rate was halved {at.halvings} times",
