@@ -84,7 +84,7 @@ def resume(
             )
         trainer = Trainer(corpus, checkpoint.config.model, config, run)
         trainer.restore(checkpoint)
-        trainer.remove_unlinked()
+        trainer.mend()
         trainer.plan()
         if trainer.progress.steps is None and config.minutes is None:
             # It stopped before its number of steps was fixed: its own budget goes on.

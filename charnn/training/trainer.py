@@ -170,11 +170,17 @@ class Trainer:
         self.progress, self.state = unpack(folder, self.model, self.optimizer, like)
         self.saved = checkpoint.path
 
-    def remove_unlinked(self) -> None:
-        """Remove checkpoints that a killed process had not linked yet, or not removed yet."""
-        links = {path.name for path in (self.run / "best", self.run / "last") if path.is_symlink()}
-        # A run that was copied may have lost its links, and then any may have been the best.
-        if "last" in links and ("best" in links or self.progress.best_nats is None):
+    def mend(self) -> None:
+        """Put right what a kill, or a copy that drops links, left of the run's folder."""
+        assert self.saved is not None
+        best_nats = self.progress.best_nats
+        if not linked(self.run):
+            is_best = read_checkpoint(self.saved).config.validation_nats == best_nats
+            if is_best and (best_nats is not None or not self.can_validate):
+                link(self.run, "best", self.saved)
+            link(self.run, "last", self.saved)
+        # Where the best has no link, any other checkpoint may be it.
+        if best_nats is None or (self.run / "best").is_symlink():
             remove(checkpoints(self.run) - linked(self.run))
 
     def plan(self) -> None:
@@ -325,9 +331,10 @@ class Trainer:
             tokenizer,
             pack(at, self.model, self.optimizer, self.state),
         )
-        link(self.run, "last", self.saved)
+        # A kill between the two has this step done again; the other way round, the best was lost.
         if best:
             link(self.run, "best", self.saved)
+        link(self.run, "last", self.saved)
         # A reader may just have followed a link to one of before: they live until the next save.
         now = linked(self.run)
         remove(self.left - now)
