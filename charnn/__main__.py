@@ -1,6 +1,18 @@
-"""``python -m charnn`` is ``charnn``; so ``torchrun -m charnn train`` works as well."""
+"""``charnn``, and ``python -m charnn``; so ``torchrun -m charnn train`` works as well."""
 
-from charnn.cli.app import main
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        from charnn.cli.app import run
+
+        code = run()
+    except KeyboardInterrupt:  # while importing
+        code = 130
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

@@ -127,7 +127,7 @@ def write_checkpoint(
         training: files for ``training/``: what resuming needs.
 
     Raises:
-        OutputError: it cannot be written; nothing is left of it.
+        OutputError: it cannot be written; what may be left of it, no link leads to.
     """
     target = _free(run, f"step-{config.step}")
     with staged_folder(target, what="checkpoint") as folder:

@@ -43,6 +43,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take them back."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 @contextlib.contextmanager
 def cannot_write(what: str, path: Path) -> Iterator[None]:
     """Turn any ``OSError`` inside into an ``OutputError`` that names ``what`` and ``path``."""
@@ -96,7 +104,7 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
         OutputError: nothing can be written there.
     """
     with cannot_write(what, target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         clear_leftovers(target)
         staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         staging.mkdir()
@@ -126,5 +134,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
             sync(temporary)
             temporary.replace(path)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """The ``charnn`` command: gathers the commands, and turns whatever goes wrong into one line."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -17,6 +18,9 @@ from charnn.cli.prime import prime
 from charnn.cli.tokenize import tokenize
 from charnn.cli.train import train
 from charnn.errors import CharnnError
+
+#: What fails without a file's name, and with one of these, was writing to standard output.
+_STDOUT_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF)
 
 app = typer.Typer(
     name="charnn",
@@ -55,11 +59,6 @@ class _State:
     debug = False
 
 
-def main() -> None:
-    """Run the command line and exit."""
-    sys.exit(run())
-
-
 def run() -> int:
     """Run the command line; the exit code."""
     for name in ("stdout", "stderr"):
@@ -85,7 +84,8 @@ def run() -> int:
     except OSError as error:
         if _State.debug:
             raise
-        fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        where = error.filename or ("standard output" if error.errno in _STDOUT_ERRORS else "")
+        fail(f"{where}: {error.strerror or error}".removeprefix(": "))
         _forget_stdout()
         return 1
     except (MemoryError, RuntimeError) as error:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from charnn.checkpoint import checkpoints
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
-from charnn.files import cannot_write, printable
+from charnn.files import cannot_write, make_folder, printable
 from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
@@ -67,11 +67,11 @@ def open_run(run: Path) -> Iterator[None]:
 
 
 def _make(folder: Path, name: str) -> tuple[Path, IO[str]]:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for n in itertools.count(1):
         run = folder / (name if n == 1 else f"{name}-{n}")
         with suppress(FileExistsError):  # a file, say
-            run.mkdir(exist_ok=True)
+            make_folder(run)
             with suppress(FileNotFoundError):  # another process just gave it up
                 if _is_abandoned(run) and (lock := _hold(run)):
                     if _is_abandoned(run):
