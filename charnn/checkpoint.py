@@ -6,7 +6,7 @@ checkpoints/NAME/              a run
         config.json            what the model is and where it comes from
         model.safetensors      its weights, named and laid out as PyTorch does
         tokenizer/             how text becomes ids
-        training/              in the last one: what resuming needs
+        training/              what resuming needs
         manifest.json          the format's version; every file's size and SHA-256
     best -> step-1000          relative links
     last -> step-1000
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -162,10 +162,19 @@ def link(run: Path, name: Link, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def target(run: Path, name: Link) -> Path | None:
+    """The checkpoint of this run that a link leads to; None if it leads nowhere, or elsewhere."""
+    path = run / name
+    if not path.is_symlink() or not (path / MANIFEST).is_file():
+        return None
+    found = path.resolve()
+    inside = found.parent == run.resolve() and _STEP.fullmatch(found.name)
+    return run / found.name if inside else None
+
+
 def linked(run: Path) -> set[Path]:
-    """The checkpoints that the run's links name."""
-    links = (run / name for name in ("best", "last"))
-    return {run / os.readlink(path) for path in links if path.is_symlink()}
+    """The checkpoints of the run that its links lead to."""
+    return {path for name in get_args(Link) if (path := target(run, name)) is not None}
 
 
 def checkpoints(run: Path) -> set[Path]:
@@ -224,11 +233,10 @@ def _is_pickle(path: Path) -> bool:
 def runs(folder: Path) -> list[Path]:
     """The runs in a folder that have a checkpoint, the newest first."""
     found = []
-    for path in folder.glob("*/last"):
-        manifest = path / MANIFEST
-        if manifest.is_file():
-            found.append((manifest.stat().st_mtime_ns, path.parent))
-    return [path for _, path in sorted(found, reverse=True)]
+    for run in folder.glob("*"):
+        with suppress(CheckpointError):
+            found.append(((resolve(run, "last") / MANIFEST).stat().st_mtime_ns, run))
+    return [run for _, run in sorted(found, reverse=True)]
 
 
 def read_checkpoint(path: Path, name: Link = "best") -> Checkpoint:
@@ -259,6 +267,7 @@ def _config(fields: Any) -> CheckpointConfig:
     model = (NgramConfig if counts else ModelConfig)(**fields["model"])
     config = CheckpointConfig(**{**fields, "model": model})
     check_types(config)
+    check_types(model)
     for id in (config.start_id, config.end_id):
         if id is not None and not 0 <= id < config.vocabulary:
             raise ValueError(f"id {id} is not in the vocabulary")
@@ -310,6 +319,6 @@ def check_ngrams(tensors: Tensors, vocabulary: int, order: int) -> None:
         if not counts.dtype == keys.dtype == np.int64 or (counts < 0).any():
             raise ValueError(f"{WEIGHTS}: grams.{k}: these are no counts")
         limit = contexts * vocabulary
-        if len(keys) and not (keys[0] >= 0 and keys[-1] < limit and (np.diff(keys) > 0).all()):
+        if len(keys) and not (keys[0] >= 0 and keys[-1] < limit and (keys[1:] > keys[:-1]).all()):
             raise ValueError(f"{WEIGHTS}: grams.{k}.keys are not in order")
         contexts = len(keys)

@@ -56,11 +56,14 @@ class VerifiedFolder:
             CheckpointError: a file is missing or altered, or the format is a newer one.
         """
         try:
-            manifest = folder / MANIFEST
-            if manifest.stat().st_size > TEXT_BYTES:
+            path = folder / MANIFEST
+            if path.stat().st_size > TEXT_BYTES:
                 raise ValueError("it is too large")
-            data = manifest.read_bytes()
-            files = _files(folder, json.loads(data))
+            data = path.read_bytes()
+            manifest = json.loads(data)
+            files = _files(folder, manifest)
+            if data != to_json(manifest).encode():
+                raise ValueError("it was altered")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{folder} is damaged: {MANIFEST}: {error}") from None
         for name, entry in files.items():
@@ -89,12 +92,15 @@ class VerifiedFolder:
 
 
 def _files(folder: Path, manifest: Any) -> dict[str, Any]:
-    version, files = manifest["format"], manifest["files"]
-    if type(version) is not int or not 1 <= version <= FORMAT:
+    version = manifest["format"]
+    if type(version) is not int or version < 1:
+        raise ValueError(f"there is no format {str(version)[:20]!r}")
+    if version > FORMAT:
         raise CheckpointError(
             f"{folder} has format {str(version)[:20]}; this charnn reads formats up to {FORMAT}",
             "a newer charnn made it: pip install --upgrade charnn",
         )
+    files = manifest["files"]
     for name, entry in files.items():
         if not (
             _NAME.fullmatch(name)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: No number that is wanted anywhere is larger.
-_MOST = 1e30
+#: No number that is wanted anywhere is larger; a whole one from a file may be.
+_MOST = 1e300
 
 
 def check_types(instance: Any) -> None:

@@ -19,7 +19,7 @@ from charnn.checkpoint import (
     write_checkpoint,
 )
 from charnn.errors import CheckpointError, OutputError
-from charnn.files import sha256
+from charnn.files import sha256, to_json
 from charnn.text.config import TokenizerConfig
 from charnn.text.tokenizers import train_tokenizer
 
@@ -80,7 +80,7 @@ def rewrite_manifest(folder, change):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_bytes())
     change(manifest)
-    path.write_text(json.dumps(manifest))
+    path.write_text(to_json(manifest))
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../b", "tokenizer/../../x", ".."])
@@ -94,6 +94,20 @@ def test_a_manifest_cannot_lead_outside(run, name):
 def test_a_newer_format_is_refused(run):
     rewrite_manifest(resolve(run), lambda m: m.update(format=3))
     with pytest.raises(CheckpointError, match=r"format 3.*pip install --upgrade charnn"):
+        read_checkpoint(run)
+
+
+def test_a_newer_format_may_look_otherwise(run):
+    (resolve(run) / "manifest.json").write_text('{"format": 3, "entries": {}}')
+    with pytest.raises(CheckpointError, match="pip install --upgrade"):
+        read_checkpoint(run)
+
+
+@pytest.mark.parametrize("change", [(b"\n", b" "), (b"{", b"{ "), (b'"files"', b'"fil\\u0065s"')])
+def test_a_manifest_that_was_written_anew_is_noticed(run, change):
+    path = resolve(run) / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(*change, 1))
+    with pytest.raises(CheckpointError, match="altered"):
         read_checkpoint(run)
 
 

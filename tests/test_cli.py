@@ -606,6 +606,22 @@ def test_a_stopped_run_is_saved_and_can_go_on(program, place, number, code):
     assert resumed.returncode == 0, resumed.stderr
 
 
+def test_a_terminal_that_goes_away_stops_training_as_a_signal_does(place):
+    leader, follower = pty.openpty()
+    run = subprocess.Popen(
+        ["bash", "-c", 'exec "$@" < $0 > $0 2>&1', os.ttyname(follower), sys.executable, "-m",
+         "charnn", *TRAIN, "--minutes", "5", "-o", "checkpoints/hung-up"],
+        cwd=place, start_new_session=True, env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    drawn = b""
+    while b"tok/s" not in drawn:
+        drawn += os.read(leader, 65536)
+    os.close(follower)
+    os.close(leader)
+    assert run.wait(timeout=60) == 128 + signal.SIGHUP
+    assert read_checkpoint(place / "checkpoints" / "hung-up", "last").config.step > 0
+
+
 def on_a_terminal(arguments, cwd):
     """Run with a pseudo-terminal as stderr; what was drawn, and stdout."""
     leader, follower = pty.openpty()

@@ -111,10 +111,30 @@ def test_a_large_loss_while_the_rate_warms_up_is_no_fault(corpus, tmp_path, monk
     assert of(WentBack, events)[0].why.startswith("step 9: ")
 
 
+def test_nothing_is_saved_of_a_state_that_is_far_off_while_the_rate_warms_up(
+    corpus, tmp_path, monkeypatch
+):
+    """But for a stop; and with it a run that finds its way is not lost."""
+    options = {"steps": 200, "warm_up": 20, "save_every": "5"}
+    spoil(monkeypatch, "validate", lambda nats: 40.0, calls={1})
+    events = run_events(corpus, tmp_path, 30, **options)
+    assert [event.step for event in of(Saved, events)] == [10, 15, 20, 25, 30]
+    assert of(WentBack, events) == []
+    monkeypatch.undo()
+    spoil(monkeypatch, "loss", rising_to(60.0), calls={1, 2, 3})
+    events = run_events(corpus, tmp_path / "stopped", 3, **options)
+    assert [event.step for event in of(Saved, events)] == [3]
+    assert resume_events(corpus, tmp_path / "stopped" / "run", 4)[-1].step == 4
+
+
 def test_weights_and_validations_that_are_no_use_are_not_saved(corpus, tmp_path, monkeypatch):
     spoil(monkeypatch, "validate", lambda nats: math.nan, calls={2})
     events = run_events(corpus, tmp_path, **SAVING)
     assert of(WentBack, events)[0].why.startswith("step 10: the validation loss is nan")
+    monkeypatch.undo()
+    spoil(monkeypatch, "validate", lambda nats: math.inf, calls={1})
+    events = run_events(corpus, tmp_path / "inf", steps=200, save_every="5", warm_up=10, stop_at=7)
+    assert of(WentBack, events)[0].why.startswith("step 5: the validation loss is inf")
     monkeypatch.undo()
     spoil(monkeypatch, "validate", lambda nats: 30.0, calls={1})
     events = run_events(corpus, tmp_path / "far", **SAVING)

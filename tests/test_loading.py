@@ -178,6 +178,7 @@ KNOWN = [
     ("ngram", "config.json", "vocabulary", 1 << 40),
     ("ngram", "config.json", "start_id", None),
     ("lstm", "config.json", "start_id", None),
+    ("lstm", "config.json", "model.tied", "\ud800"),
     ("lstm", "config.json", "training.save_every", "9" * 5000),
     ("lstm", "config.json", "training.lr", []),
     ("lstm", "config.json", "training.weight_decay", None),

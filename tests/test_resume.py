@@ -154,6 +154,13 @@ def test_a_run_stopped_in_a_validation_while_it_was_timed_goes_on(corpus, tmp_pa
     assert events[0].steps is None
 
 
+def test_a_budget_beyond_all_measure_can_be_gone_on_with(corpus, tmp_path):
+    run_events(corpus, tmp_path, 2, epochs=1e9)
+    resume_events(corpus, tmp_path / "run", 3)
+    config = replace(resumed_config(tmp_path / "run")[0], minutes=1e9)
+    assert next(resume(tmp_path / "run", corpus, config)).steps is None  # timed first
+
+
 def test_resuming_on_another_corpus_is_refused(corpus, tmp_path):
     run_events(corpus, tmp_path, steps=5)
     other = make_corpus(tmp_path / "other", "some other text, " * 100)

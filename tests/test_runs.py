@@ -1,15 +1,17 @@
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from running import MODEL, SMALL, resume_events, run_events
+from running import MODEL, SMALL, metrics, resume_events, run_events
 
-from charnn.checkpoint import checkpoints, linked
+from charnn.checkpoint import checkpoints, link, linked, read_checkpoint, remove, runs, target
 from charnn.errors import OutputError, TrainingError
+from charnn.training import trainer
 from charnn.training.config import TrainingConfig
-from charnn.training.loop import resume, train
+from charnn.training.loop import resume, resumed_config, train
 from charnn.training.run import new_run, open_run
 
 
@@ -45,7 +47,7 @@ def test_a_run_that_goes_on_is_held(corpus, tmp_path):
 def test_another_process_is_kept_out_until_this_one_dies(tmp_path):
     code = (
         "import sys; from pathlib import Path; from charnn.training.run import new_run\n"
-        "with new_run(Path(sys.argv[1]), 'x', 'settings') as run:\n"
+        "with new_run(Path(sys.argv[1]), 'x', '# charnn train, with these settings') as run:\n"
         "    print(run.name, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -89,14 +91,79 @@ def test_leftovers_of_a_killed_run_are_cleared(corpus, tmp_path):
     ]  # fmt: skip
 
 
-def test_without_both_links_no_checkpoint_is_removed(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=10, save_every="2")
+@pytest.fixture
+def overfitted(corpus, tmp_path, monkeypatch):
+    """A run whose best is step 4 and whose last is step 6, ended before its end."""
+    nats = iter([3.0, 2.0, 2.5, 3.0, 3.5])
+    monkeypatch.setattr(trainer, "validate", lambda *_: next(nats))
+    run_events(corpus, tmp_path, 7, steps=10, save_every="2")
     run = tmp_path / "run"
-    (run / "step-4").mkdir()
-    (run / "best").unlink()
-    config = TrainingConfig(**SMALL, steps=4, save_every="1")
-    list(resume(run, corpus, config))
-    assert run / "step-4" in checkpoints(run)
+    remove({run / "step-7"})
+    link(run, "last", run / "step-6")
+    assert {path.name for path in linked(run)} == {"step-4", "step-6"}
+    return run
+
+
+def test_where_the_best_is_not_known_nothing_is_removed(corpus, overfitted):
+    (overfitted / "best").unlink()
+    resume_events(corpus, overfitted, 7)
+    assert overfitted / "step-4" in checkpoints(overfitted)
+
+
+def test_links_that_lead_elsewhere_are_not_followed_to_remove(corpus, overfitted, tmp_path):
+    """A run from a stranger may link to anything."""
+    precious = tmp_path / "precious" / "step-1"
+    shutil.copytree(overfitted / "step-4", precious)
+    for step, place in enumerate((precious, precious.parent, overfitted.parent), start=7):
+        (overfitted / "best").unlink(missing_ok=True)
+        (overfitted / "best").symlink_to(place)
+        before = sorted(tmp_path.iterdir())
+        resume_events(corpus, overfitted, step)
+        assert sorted(tmp_path.iterdir()) == before
+        read_checkpoint(precious)
+
+
+def test_absolute_links_are_links_too(corpus, overfitted):
+    for name in ("best", "last"):
+        found = (overfitted / name).resolve()
+        (overfitted / name).unlink()
+        (overfitted / name).symlink_to(found)
+    resume_events(corpus, overfitted, 7)
+    assert read_checkpoint(overfitted, "last").config.step == 7
+    assert read_checkpoint(overfitted).config.step == 4
+
+
+def test_a_last_that_leads_nowhere_is_mended(corpus, overfitted):
+    (overfitted / "last").unlink()
+    (overfitted / "last").symlink_to("step-99")
+    events = resume(overfitted, corpus, resumed_config(overfitted)[0])
+    assert next(events).step == 6
+    assert target(overfitted, "last").name == "step-6"
+    events.close()
+    assert overfitted / "step-6" in checkpoints(overfitted)
+
+
+def test_a_run_without_links_is_found(corpus, overfitted):
+    for name in ("best", "last"):
+        (overfitted / name).unlink()
+    assert runs(overfitted.parent) == [overfitted]
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"step": 1' + "0" * 400 + "}", '{"step": 1', "1"])
+def test_a_bad_line_of_the_metrics_is_dropped(corpus, overfitted, line):
+    with (overfitted / "metrics.jsonl").open("a") as file:
+        file.write(line)
+    resume_events(corpus, overfitted)
+    assert [entry["step"] for entry in metrics(overfitted)] == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.parametrize("name", [".keep.tmp", ".vim.1.tmp", "metrics.jsonl", "run.toml"])
+def test_a_users_own_files_take_the_name(tmp_path, name):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / name).write_text("mine")
+    with new_run(tmp_path, "x", "") as run:
+        assert run.name == "x-2"
+    assert (tmp_path / "x" / name).read_text() == "mine"
 
 
 def test_a_file_system_without_locks_still_trains(tmp_path, monkeypatch):

@@ -4,10 +4,11 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +105,16 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def quoted(path: object) -> str:
+    """A path as a shell takes it.
+
+    >>> quoted("my run"), quoted("-x"), quoted("run")
+    ("'my run'", './-x', 'run')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
 def facts(rows: Mapping[str, object], width: int = 0) -> str:
     """Names and values in two columns, the first at least ``width`` wide.
 
@@ -127,7 +138,26 @@ def stderr_console() -> "Console":
             width, height = super().size
             return ConsoleDimensions(max(width - 4, 1), height)
 
-    return Narrower(stderr=True, highlight=False, markup=False)
+    return Narrower(file=cast(IO[str], _Unfailing(sys.stderr)), highlight=False, markup=False)
+
+
+class _Unfailing:
+    """A stream that swallows what it cannot write: a terminal may go away while it is drawn on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def draws() -> bool:

@@ -48,7 +48,7 @@ def find_run(path: Path | None) -> Path:
     found = runs(CHECKPOINTS)
     if not found:
         raise CheckpointError(
-            f"no checkpoint in {CHECKPOINTS}/", "train one with charnn train, or name one with -m"
+            f"no checkpoint in {CHECKPOINTS}/", "train one with charnn train, or name one"
         )
     say(f"model: {found[0]}")
     return found[0]
@@ -75,13 +75,17 @@ def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":
     from charnn.data.store import TokenizedCorpus, is_corpus
 
     path = Path(str(known.get("path")))
-    places = [path, CORPORA / str(known.get("name")), run.resolve().parent.parent / path]
+    parents = run.resolve().parents
+    places = [path, CORPORA / str(known.get("name")), *(parent / path for parent in parents[:2])]
     for place in places:
         if is_corpus(place):
             corpus = TokenizedCorpus.open(place)
             if corpus.digest == known.get("digest"):
                 return corpus
-    raise CorpusError(f"the corpus that the model was trained on is not in {places[0]}")
+    raise CorpusError(
+        f"the corpus that the model was trained on is not in {places[0]}",
+        "go to where corpora/ lies",
+    )
 
 
 class Inputs:

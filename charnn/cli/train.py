@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charnn.architecture import CellName, ModelConfig, NgramConfig, count_parameters
-from charnn.cli.console import Payload, be_quiet, draws, facts, say, stderr_console, token_bar, warn
+from charnn.cli.console import (
+    Payload,
+    be_quiet,
+    draws,
+    facts,
+    quoted,
+    say,
+    stderr_console,
+    token_bar,
+    warn,
+)
 from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import (
     CHECKPOINTS,
@@ -164,7 +174,7 @@ def _count(
     say(facts({"": grams, "run": counted.run}, width=6))
     if nats is not None:
         say(f"validation loss {nats:.4f} nats")
-    say(f"write with it: charnn generate -m {counted.run}")
+    say(f"write with it: charnn generate -m {quoted(counted.run)}")
     if json:
         Payload().json(
             {
@@ -395,13 +405,14 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
 def _say_end(ended: "Ended") -> None:
     nats = "" if ended.best_nats is None else f", best validation loss {ended.best_nats:.4f} nats"
     minutes, seconds = divmod(round(ended.seconds), 60)
+    run = quoted(ended.run)
     if not ended.step:
         say("stopped before the first step")
     elif ended.stopped:
-        say(f"stopped at step {ended.step:,}{nats}; go on with: charnn train --resume {ended.run}")
+        say(f"stopped at step {ended.step:,}{nats}; go on with: charnn train --resume {run}")
     else:
         say(f"{ended.step:,} steps in {minutes}:{seconds:02}{nats}")
-        say(f"write with it: charnn generate -m {ended.run}")
+        say(f"write with it: charnn generate -m {run}")
 
 
 def _decoder(started: "Started") -> Callable[[list[int]], str]:

@@ -12,6 +12,7 @@ from charnn.errors import CheckpointError, CorpusError, UsageError
 from charnn.training import metrics
 from charnn.training.config import Interval, TrainingConfig
 from charnn.training.events import Ended, Event, Saved, Started, Stepped
+from charnn.training.progress import MOST_STEPS
 from charnn.training.run import new_run, open_run, settings
 from charnn.training.schedule import affordable_steps, interval, is_timed
 from charnn.training.trainer import DivergedError, Trainer
@@ -84,7 +85,7 @@ def resume(
             )
         trainer = Trainer(corpus, checkpoint.config.model, config, run)
         trainer.restore(checkpoint)
-        trainer.mend()
+        trainer.mend(checkpoint.config.validation_nats)
         trainer.plan()
         if trainer.progress.steps is None and config.minutes is None:
             # It stopped before its number of steps was fixed: its own budget goes on.
@@ -144,24 +145,26 @@ def _go_on(trainer: Trainer, log: metrics.Metrics, stop: Callable[[], bool]) -> 
     first, saved_at = at.step, at.seconds
     step_seconds: list[float] = []
     if at.unvalidated:
-        yield _save(trainer, log, at.unvalidated, stop, validates=True)
+        yield from _save(trainer, log, at.unvalidated, stop, validates=True)
     while not (trainer.is_over or stop()):
         before = at.seconds
         stepped = trainer.take_step()
         yield stepped
         if at.steps is None:
             step_seconds.append(at.seconds - before)
-            if is_timed(at.step - first, at.seconds, budget):
-                at.steps = at.step + affordable_steps(
+            spent = at.seconds - trainer.began
+            if is_timed(at.step - first, spent, budget):
+                more = affordable_steps(
                     step_seconds,
-                    budget - at.seconds,
+                    budget - spent,
                     trainer.tokens_per_step,
                     len(trainer.held_out),
                 )
+                at.steps = min(at.step + more, MOST_STEPS)
         validates = trainer.is_over or _validation_is_due(trainer, every)
         minutes = (at.seconds - saved_at) / 60
         if validates or minutes >= (every.minutes or _SAVE_MINUTES) or stop():
-            yield _save(trainer, log, stepped, stop, validates=validates)
+            yield from _save(trainer, log, stepped, stop, validates=validates)
             saved_at = at.seconds
         else:
             log.add(stepped)
@@ -174,11 +177,13 @@ def _save(
     stop: Callable[[], bool],
     *,
     validates: bool,
-) -> Saved:
+) -> Iterator[Saved]:
     """Validate, if that is due, and save.
 
     What a signal or the clock calls for is saved without, so that a run validates at the same
     steps however often it is interrupted; and one that is stopped in a validation does it later.
+    A state that is far off while the rate warms up is only saved for a stop: there may be no way
+    back from it.
     """
     nats = trainer.validate(stop) if validates else None
     put_off = validates and nats is None and trainer.can_validate
@@ -186,7 +191,9 @@ def _save(
     if not put_off:
         log.add(stepped, nats)
     log.sync()
-    return trainer.save(nats, sample=not stop())
+    far_off = trainer.is_far_off(nats) or trainer.is_far_off(trainer.progress.average_nats)
+    if stop() or not far_off:
+        yield trainer.save(nats, sample=not stop())
 
 
 def _validation_is_due(trainer: Trainer, every: Interval) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 from charnn.training.events import Stepped
 from charnn.typed import check_types
 
-_MOST_STEPS = 1 << 40
+#: More than anyone will do.
+MOST_STEPS = 1 << 40
 
 
 @dataclass
@@ -43,6 +44,6 @@ class Progress:
         progress = cls(**fields)
         check_types(progress)
         for count in (progress.step, progress.steps or 0, progress.halvings):
-            if not 0 <= count < _MOST_STEPS:
+            if not 0 <= count <= MOST_STEPS:
                 raise ValueError(f"there cannot be {count} steps")
         return progress

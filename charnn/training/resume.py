@@ -54,7 +54,8 @@ def unpack(
     """
     if not any(name.startswith(f"{TRAINING}/") for name in folder.files):
         raise CheckpointError(
-            f"{folder.path} holds no training state", "only a run's last checkpoint does"
+            f"{folder.path} holds no training state",
+            "only what charnn train saved can be gone on with",
         )
     folder.require(f"{TRAINING}/{_TENSORS}")
     trained = _trained(model)

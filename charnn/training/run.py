@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
 _LOCK = ".lock"
+_HEADING = "# charnn train, with these settings"
+_TEMPORARY = re.compile(r"\.(?:step-\d+(?:-\d+)?|best|last|metrics\.jsonl)\.\d+(?:\.old)?\.tmp")
 
 
 @contextmanager
@@ -83,8 +86,12 @@ def _make(folder: Path, name: str) -> tuple[Path, IO[str]]:
 
 def _is_abandoned(run: Path) -> bool:
     """Whether a folder holds nothing, or what a run leaves that was killed before it saved."""
-    ours = (METRICS, SETTINGS, _LOCK)
-    return all(path.name in ours or path in _temporary(run) for path in run.iterdir())
+    names = {path.name for path in run.iterdir()} - {path.name for path in _temporary(run)}
+    if not names & {METRICS, SETTINGS}:
+        return names <= {_LOCK}
+    settings = run / SETTINGS
+    ours = settings.is_file() and settings.read_bytes().startswith(_HEADING.encode())
+    return ours and names <= {METRICS, SETTINGS, _LOCK}
 
 
 def _clear(run: Path) -> None:
@@ -94,7 +101,7 @@ def _clear(run: Path) -> None:
 
 
 def _temporary(run: Path) -> set[Path]:
-    return set(run.glob(".*.tmp"))
+    return {path for path in run.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name)}
 
 
 def _clear_temporary(run: Path) -> None:
@@ -133,7 +140,7 @@ def _release(run: Path, lock: IO[str]) -> None:
 def settings(corpus: TokenizedCorpus, *configs: Any) -> str:
     """The run's settings as TOML. Strings and numbers are written alike in JSON and TOML."""
     lines = [
-        "# charnn train, with these settings",
+        _HEADING,
         f"corpus = {json.dumps(printable(corpus.path), ensure_ascii=False)}",
     ]
     for config in configs:

@@ -19,6 +19,7 @@ from charnn.checkpoint import (
     linked,
     read_checkpoint,
     remove,
+    target,
     write_checkpoint,
 )
 from charnn.data.store import TokenizedCorpus
@@ -35,13 +36,16 @@ from charnn.training.config import TrainingConfig
 from charnn.training.events import Saved, Stepped, WentBack
 from charnn.training.loss import loss
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
-from charnn.training.progress import Progress
+from charnn.training.progress import MOST_STEPS, Progress
 from charnn.training.resume import dropout_seed, pack, unpack
 from charnn.training.schedule import default_rate, learning_rate, warm_up_steps
 from charnn.training.validation import validate
 from charnn.training.vectors import Vectors
 
 _SAMPLE_TOKENS = 80
+
+#: Steps that tell how fast the next ones will be.
+_TIMED_ENOUGH = 30
 
 #: How often the learning rate is halved before training gives up.
 _MOST_HALVINGS = 3
@@ -112,6 +116,8 @@ class Trainer:
         self.windows = Windows(tokens, self.lanes, config.bptt)
         splits = corpus.header.splits
         self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
+        self.began = 0.0
+        """What the clock said when the budget began to count."""
         self.saved: Path | None = None
         self.left: set[Path] = set()
         """Checkpoints that no link names any more."""
@@ -170,17 +176,21 @@ class Trainer:
         self.progress, self.state = unpack(folder, self.model, self.optimizer, like)
         self.saved = checkpoint.path
 
-    def mend(self) -> None:
-        """Put right what a kill, or a copy that drops links, left of the run's folder."""
+    def mend(self, nats: float | None) -> None:
+        """Put right what a kill, or a copy that drops links, left of the run's folder.
+
+        Args:
+            nats: the validation loss of the checkpoint that was restored.
+        """
         assert self.saved is not None
         best_nats = self.progress.best_nats
-        if not linked(self.run):
-            is_best = read_checkpoint(self.saved).config.validation_nats == best_nats
-            if is_best and (best_nats is not None or not self.can_validate):
-                link(self.run, "best", self.saved)
+        is_best = nats == best_nats and (nats is not None or not self.can_validate)
+        if is_best and target(self.run, "best") is None:
+            link(self.run, "best", self.saved)
+        if target(self.run, "last") != self.run / self.saved.name:
             link(self.run, "last", self.saved)
         # Where the best has no link, any other checkpoint may be it.
-        if best_nats is None or (self.run / "best").is_symlink():
+        if best_nats is None or target(self.run, "best") is not None:
             remove(checkpoints(self.run) - linked(self.run))
 
     def plan(self) -> None:
@@ -188,13 +198,16 @@ class Trainer:
         at = self.progress
         if self.config.minutes is not None:
             # A run that goes on was timed already; a new one still has to be.
-            rate = at.step / at.seconds if at.step and at.seconds else None
-            more = rate and max(1, int(60 * self.config.minutes * rate))
-            at.steps = at.step + more if more else None
+            self.began, at.steps = at.seconds, None
+            if at.step >= _TIMED_ENOUGH:
+                more = 60 * self.config.minutes * at.step / max(at.seconds, 1e-9)
+                at.steps = at.step + max(1, int(more))
         elif self.config.steps is not None:
             at.steps = at.step + self.config.steps
         elif self.config.epochs is not None:
             at.steps = at.step + math.ceil(self.config.epochs * self.windows.per_epoch)
+        if at.steps is not None:
+            at.steps = min(at.steps, MOST_STEPS)
 
     def take_step(self) -> Stepped:
         """Forward, backward, clip, update.
@@ -244,17 +257,25 @@ class Trainer:
             )
         before = nats if at.average_nats is None else at.average_nats
         average = before + _NEW_SHARE * (nats - before)
-        if at.step >= warm_up_steps(at.steps, self.config.warm_up):
-            self._check(f"step {at.step + 1}: the loss", average)
+        if self.is_far_off(average) and not self.is_warming_up:
+            raise self._diverged(f"step {at.step + 1}: the loss", average)
         return average
 
-    def _check(self, what: str, nats: float) -> None:
-        """Refuse a loss that is no number, or far above that of guessing."""
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the learning rate still rises, and a large loss may pass."""
+        return self.progress.step < warm_up_steps(self.progress.steps, self.config.warm_up)
+
+    def is_far_off(self, nats: float | None) -> bool:
+        """Whether a loss is no number, or far above that of guessing."""
         guessing = math.log(self.corpus.header.vocabulary)
-        if not nats <= _FAR_ABOVE * guessing + _SURPRISE:
-            raise DivergedError(
-                f"{what} is {nats:.4g} nats a token, and guessing costs {guessing:.4g}"
-            )
+        return nats is not None and not nats <= _FAR_ABOVE * guessing + _SURPRISE
+
+    def _diverged(self, what: str, nats: float) -> DivergedError:
+        guessing = math.log(self.corpus.header.vocabulary)
+        return DivergedError(
+            f"{what} is {nats:.4g} nats a token, and guessing costs {guessing:.4g}"
+        )
 
     def go_back(self, error: DivergedError) -> WentBack:
         """Return to the last good state, with half the learning rate.
@@ -286,7 +307,7 @@ class Trainer:
         """Nats per token on the held-out text; None if it is too short, or if ``stop`` says so.
 
         Raises:
-            DivergedError: it is no number.
+            DivergedError: it is no number, or far above that of guessing once the rate is high.
         """
         if not self.can_validate:
             return None
@@ -294,8 +315,9 @@ class Trainer:
         with self.autocast():
             nats = validate(self.model, self.held_out, self.device, stop)
         self.progress.seconds += time.perf_counter() - began
-        if nats is not None:
-            self._check(f"step {self.progress.step}: the validation loss", nats)
+        may_pass = self.is_warming_up and nats is not None and math.isfinite(nats)
+        if nats is not None and self.is_far_off(nats) and not may_pass:
+            raise self._diverged(f"step {self.progress.step}: the validation loss", nats)
         return nats
 
     def save(self, nats: float | None, *, sample: bool = True) -> Saved:
@@ -315,8 +337,6 @@ class Trainer:
         state = [array.float().numpy(force=True) for array in self.state]
         if not all(np.isfinite(array).all() for array in (*weights.values(), *state)):
             raise DivergedError(f"step {at.step}: some weights or states are no numbers")
-        if at.average_nats is not None:
-            self._check(f"step {at.step}: the loss", at.average_nats)
         best = not self.can_validate or (
             nats is not None and (at.best_nats is None or nats < at.best_nats)
         )
