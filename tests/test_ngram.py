@@ -218,6 +218,7 @@ def test_a_counted_run_opens_like_any_other(tmp_path):
         {"grams.2.keys": np.array([3, 2, 1])},
         {"grams.2.keys": np.array([1, 2, 99])},
         {"grams.2.keys": np.array([-1, 2, 3])},
+        {"grams.2.keys": np.array([1, -(1 << 63), 1 - (1 << 63)])},
         {"grams.2.keys": np.array(3)},
         {"grams.2.counts": np.array(3)},
         {"grams.2.counts": np.array([1, 2])},
