@@ -8,7 +8,7 @@ import pytest
 from running import MODEL, SMALL, metrics, resume_events, run_events
 
 from charnn.checkpoint import checkpoints, link, linked, read_checkpoint, remove, runs, target
-from charnn.errors import OutputError, TrainingError
+from charnn.errors import CheckpointError, OutputError, TrainingError
 from charnn.training import trainer
 from charnn.training.config import TrainingConfig
 from charnn.training.loop import resume, resumed_config, train
@@ -121,6 +121,20 @@ def test_links_that_lead_elsewhere_are_not_followed_to_remove(corpus, overfitted
         resume_events(corpus, overfitted, step)
         assert sorted(tmp_path.iterdir()) == before
         read_checkpoint(precious)
+
+
+def test_a_last_that_is_no_link_into_the_run_is_refused(corpus, overfitted, tmp_path):
+    shutil.copytree(overfitted / "step-6", tmp_path / "elsewhere")
+    (overfitted / "last").unlink()
+    (overfitted / "last").symlink_to(tmp_path / "elsewhere")
+    before = sorted(overfitted.iterdir())
+    with pytest.raises(CheckpointError, match="no folder step-N"):
+        resume_events(corpus, overfitted)
+    (overfitted / "last").unlink()
+    shutil.copytree(overfitted / "step-6", overfitted / "last")
+    with pytest.raises(CheckpointError, match="no folder step-N"):
+        resume_events(corpus, overfitted)
+    assert sorted(overfitted.iterdir()) == before
 
 
 def test_absolute_links_are_links_too(corpus, overfitted):

@@ -27,7 +27,7 @@ from charnn.data.windows import Windows
 from charnn.decode.config import SamplingConfig
 from charnn.decode.loop import generate, sampler
 from charnn.engine import Engine
-from charnn.errors import TrainingError, UsageError
+from charnn.errors import CheckpointError, TrainingError, UsageError
 from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import detach
@@ -181,8 +181,16 @@ class Trainer:
 
         Args:
             nats: the validation loss of the checkpoint that was restored.
+
+        Raises:
+            CheckpointError: that one lies elsewhere, or where a link should be.
         """
         assert self.saved is not None
+        if self.run / self.saved.name not in checkpoints(self.run):
+            raise CheckpointError(
+                f"{self.run} cannot go on from {self.saved}, which is no folder step-N in it",
+                "move it there",
+            )
         best_nats = self.progress.best_nats
         is_best = nats == best_nats and (nats is not None or not self.can_validate)
         if is_best and target(self.run, "best") is None:
