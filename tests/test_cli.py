@@ -339,6 +339,7 @@ def test_train_takes_a_text_and_a_taken_name_gets_a_number(program, tmp_path):
     for name in ("story", "story-2"):
         result = program(*TRAIN, "story.txt", "--steps", "3", "--json", cwd=tmp_path)
         assert json.loads(result.stdout)["run"] == f"checkpoints/{name}"
+    assert b"charnn train --resume checkpoints/story\n" in result.stderr
     assert (tmp_path / "corpora" / "story" / "corpus.json").exists()
 
 
@@ -347,6 +348,7 @@ def test_resume_goes_on_and_keeps_its_settings(program, place):
     assert "is finished" in one_line_after(result, 1)
     result = program("train", "--resume", "--steps", "5", "--json", cwd=place)
     assert json.loads(result.stdout)["step"] == 65
+    assert b"run     checkpoints/text, from step 60 of 65\n" in result.stderr
     result = program("train", "--resume", "--lr", "1", "--steps", "5", cwd=place)
     assert "leave out --lr" in one_line_after(result, 2)
 

@@ -297,6 +297,9 @@ def train_events(
             }
         )
     )
+    taken = folder / name
+    if (taken / "last").exists():
+        say(f"{taken} is there already; to go on with it: charnn train --resume {quoted(taken)}")
     yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
 
 
@@ -382,8 +385,7 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
         for event in events:
             match event:
                 case Started():
-                    begins = f", from step {event.step:,}" if event.step else ""
-                    say(facts({"run": f"{event.run}{begins}"}, width=6))
+                    say(facts({"run": f"{event.run}{_begins(event)}"}, width=6))
                     display = stack.enter_context(_bar(event)) if draws() else _Lines()
                     decode = _decoder(event)
                 case Stepped():
@@ -400,6 +402,14 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
                     ended = event
     _say_end(ended)
     return ended
+
+
+def _begins(started: "Started") -> str:
+    """Where a run that goes on stands."""
+    if not started.step:
+        return ""
+    steps = "" if started.steps is None else f" of {started.steps:,}"
+    return f", from step {started.step:,}{steps}"
 
 
 def _say_end(ended: "Ended") -> None:
