@@ -497,12 +497,12 @@ def test_whatever_call_fails_in_a_save_the_run_is_whole(strace, saved, tmp_path,
             injected = [call for call in calls if call.injected]
             assert "SIGKILL" in fault or str(run) in injected[0].paths[-1]
             check_after(fault, result, calls, run)
-            before = linked(run)
             with open_run(run):
-                assert strays(run) <= {".lock", "step-2"}  # that is whole, but no link leads to it
+                # These may be whole, but no link leads to them: a run that goes on removes them.
+                assert strays(run) <= {".lock", "step-1", "step-2"}
                 save(run, 3)
-            names = {"best", "last", "step-3", "step-2", *(path.name for path in before)}
-            assert {path.name for path in run.iterdir()} | {"step-2"} == names
+            names = {path.name for path in run.iterdir()}
+            assert names | {"step-1", "step-2"} == {"best", "last", "step-1", "step-2", "step-3"}
             assert step_of(run) == 3
         for run, result, _ in pool.map(attempt, CALLS, itertools.repeat(9999)):
             assert (result.returncode, step_of(run)) == (0, 2)
