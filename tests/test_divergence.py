@@ -76,6 +76,15 @@ def test_training_goes_back_with_half_the_rate(
     assert not events[-1].stopped
 
 
+def test_the_metrics_are_cut_back_with_the_run(corpus, tmp_path, monkeypatch):
+    spoil(monkeypatch, "loss", nan_loss, calls={12})
+    events = run_events(corpus, tmp_path, steps=20, save_every="7")
+    assert of(WentBack, events)[0].step == 7
+    lines = metrics(tmp_path / "run")
+    assert [line["step"] for line in lines] == [7, 10, 14, 20]
+    assert lines[1]["train_nats"] == np.mean(losses(events)[11:14])
+
+
 def test_a_fault_before_anything_was_saved_begins_anew(corpus, tmp_path, monkeypatch):
     spoil(monkeypatch, "loss", nan_loss, calls={4})
     events = run_events(corpus, tmp_path, **SAVING)

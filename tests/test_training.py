@@ -7,7 +7,7 @@ import torch
 from conftest import TEXT, make_corpus
 from hypothesis import given
 from hypothesis import strategies as st
-from running import MODEL, SMALL, final_weights, metrics, of, run_events
+from running import MODEL, SMALL, final_weights, losses, metrics, of, run_events
 
 from charnn.cells import CELLS
 from charnn.checkpoint import read_checkpoint, resolve
@@ -196,13 +196,17 @@ def test_a_new_best_lets_the_old_one_live_through_one_more_save(corpus, tmp_path
 
 
 def test_metrics_are_json_lines(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=25)
+    events = run_events(corpus, tmp_path, steps=25)
     lines = metrics(tmp_path / "run")
     assert {"step", "tokens_seen", "seconds", "train_nats", "validation_nats", "learning_rate",
             "gradient_norm"} == set(lines[0])  # fmt: skip
     assert [line["step"] for line in lines if line["validation_nats"] is None] == [10, 20]
     assert lines[-1]["validation_nats"] is not None
     assert lines[-1]["tokens_seen"] == 25 * 4 * 16
+    begins = [0, *(line["step"] for line in lines)]
+    for begin, line in zip(begins, lines, strict=False):
+        mean = np.mean(losses(events)[begin : line["step"]])
+        assert line["train_nats"] == pytest.approx(mean, rel=1e-12)
 
 
 has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -269,6 +273,7 @@ def test_a_corpus_without_validation_still_trains(tmp_path):
     corpus, _ = tokenize_corpus(sources, TokenizerConfig(), tmp_path / "corpus")
     events = run_events(corpus, tmp_path, steps=10)
     assert events[-1].best_nats is None
+    assert not events[-1].stopped
     assert resolve(tmp_path / "run").name == "step-10"
 
 

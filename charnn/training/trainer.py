@@ -306,9 +306,9 @@ class Trainer:
             self.restore(read_checkpoint(self.saved))
             if self.progress.step == at.step:
                 self.restore(read_checkpoint(self.run, "best"))
-        # The time is gone; the plan, and what is best in the run, stay.
+        # The time is gone, and the plan stays.
         self.progress.seconds, self.progress.steps = at.seconds, at.steps
-        self.progress.best_nats, self.progress.halvings = at.best_nats, at.halvings + 1
+        self.progress.halvings = at.halvings + 1
         return WentBack(error.message, self.progress.step, self.progress.halvings, self.rate)
 
     def validate(self, stop: Callable[[], bool]) -> float | None:
