@@ -12,7 +12,6 @@ checkpoints/NAME/              a run
     last -> step-1000
 """
 
-import itertools
 import json
 import os
 import re
@@ -29,7 +28,7 @@ import safetensors.numpy
 from charnn.architecture import Architecture, ModelConfig, NgramConfig, expected_shapes
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError
-from charnn.files import cannot_write, printable, staged_folder, sync, to_json
+from charnn.files import cannot_write, numbered, printable, staged_folder, sync, to_json
 from charnn.manifest import MANIFEST, VerifiedFolder, write_manifest
 from charnn.tensors import Tensors, open_tensors
 from charnn.text.base import Tokenizer
@@ -129,7 +128,8 @@ def write_checkpoint(
     Raises:
         OutputError: it cannot be written; what may be left of it, no link leads to.
     """
-    target = _free(run, f"step-{config.step}")
+    # What a link may lead to is never touched.
+    target = next(path for path in numbered(run / f"step-{config.step}") if not path.exists())
     with staged_folder(target, what="checkpoint") as folder:
         (folder / CONFIG).write_text(to_json(asdict(config)), encoding="utf-8")
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
@@ -141,12 +141,6 @@ def write_checkpoint(
                 (folder / TRAINING / name).write_bytes(data)
         write_manifest(folder)
     return target
-
-
-def _free(run: Path, name: str) -> Path:
-    """A name in the run that is not taken: what a link may lead to is never touched."""
-    names = itertools.chain((name,), (f"{name}-{n}" for n in itertools.count(2)))
-    return next(run / name for name in names if not (run / name).exists())
 
 
 def link(run: Path, name: Link, target: Path) -> None:

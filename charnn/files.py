@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -49,6 +50,13 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         sync(folder.parent)
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path itself, then NAME-2, NAME-3 and so on beside it."""
+    yield path
+    for n in itertools.count(2):
+        yield path.with_name(f"{path.name}-{n}")
 
 
 @contextlib.contextmanager

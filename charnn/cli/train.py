@@ -379,6 +379,7 @@ def _budget(training: TrainingConfig) -> str:
 def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
     """Draw what happens: bars on a terminal, a line now and then elsewhere; and hear signals."""
     from charnn.training.events import Ended, Saved, Started, Stepped, WentBack
+    from charnn.training.schedule import MOST_HALVINGS
 
     display: _Lines = _Lines()
     with stop.heard(), contextlib.ExitStack() as stack:
@@ -395,7 +396,7 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
                 case WentBack():
                     warn(
                         f"{event.why}; back to step {event.step} with half the learning rate, "
-                        f"{event.learning_rate:.3g} ({event.halvings} of 3)"
+                        f"{event.learning_rate:.3g} ({event.halvings} of {MOST_HALVINGS})"
                     )
                     display.went_back()
                 case Ended():

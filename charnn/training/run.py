@@ -1,7 +1,6 @@
 """A run's folder: a name that is free, held by one process at a time. Knows nothing of torch."""
 
 import fcntl
-import itertools
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from typing import IO, Any
 from charnn.checkpoint import checkpoints
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
-from charnn.files import cannot_write, make_folder, printable
+from charnn.files import cannot_write, make_folder, numbered, printable
 from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
@@ -71,8 +70,7 @@ def open_run(run: Path) -> Iterator[None]:
 
 def _make(folder: Path, name: str) -> tuple[Path, IO[str]]:
     make_folder(folder)
-    for n in itertools.count(1):
-        run = folder / (name if n == 1 else f"{name}-{n}")
+    for run in numbered(folder / name):
         with suppress(FileExistsError):  # a file, say
             make_folder(run)
             with suppress(FileNotFoundError):  # another process just gave it up

@@ -4,6 +4,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
+#: How often the learning rate is halved before training gives up.
+MOST_HALVINGS = 3
+
 
 def learning_rate(step: int, steps: int | None, peak: float, warm_up: int) -> float:
     """The learning rate of step ``step`` (from 0): a linear rise, then a linear fall to zero.

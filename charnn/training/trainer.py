@@ -38,7 +38,7 @@ from charnn.training.loss import loss
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
 from charnn.training.progress import MOST_STEPS, Progress
 from charnn.training.resume import dropout_seed, pack, unpack
-from charnn.training.schedule import default_rate, learning_rate, warm_up_steps
+from charnn.training.schedule import MOST_HALVINGS, default_rate, learning_rate, warm_up_steps
 from charnn.training.validation import validate
 from charnn.training.vectors import Vectors
 
@@ -46,9 +46,6 @@ _SAMPLE_TOKENS = 80
 
 #: Steps that tell how fast the next ones will be.
 _TIMED_ENOUGH = 30
-
-#: How often the learning rate is halved before training gives up.
-_MOST_HALVINGS = 3
 
 #: Training has diverged where the average loss is above this many times that of guessing, and
 #: some nats: a text that turns to a script it was not in before surprises a sound model as much.
@@ -276,13 +273,16 @@ class Trainer:
 
     def is_far_off(self, nats: float | None) -> bool:
         """Whether a loss is no number, or far above that of guessing."""
-        guessing = math.log(self.corpus.header.vocabulary)
-        return nats is not None and not nats <= _FAR_ABOVE * guessing + _SURPRISE
+        return nats is not None and not nats <= _FAR_ABOVE * self._guessing + _SURPRISE
+
+    @property
+    def _guessing(self) -> float:
+        """What a token costs, in nats, where nothing is known."""
+        return math.log(self.corpus.header.vocabulary)
 
     def _diverged(self, what: str, nats: float) -> DivergedError:
-        guessing = math.log(self.corpus.header.vocabulary)
         return DivergedError(
-            f"{what} is {nats:.4g} nats a token, and guessing costs {guessing:.4g}"
+            f"{what} is {nats:.4g} nats a token, and guessing costs {self._guessing:.4g}"
         )
 
     def go_back(self, error: DivergedError) -> WentBack:
@@ -295,7 +295,7 @@ class Trainer:
             TrainingError: that was done as often as it makes sense.
         """
         at = self.progress
-        if at.halvings >= _MOST_HALVINGS:
+        if at.halvings >= MOST_HALVINGS:
             kept = f"{self.run} keeps what was saved; " if self.saved else ""
             raise TrainingError(
                 f"{error.message}, though the learning rate was halved {at.halvings} times",
