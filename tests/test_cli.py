@@ -70,6 +70,7 @@ FREE_OF_TORCH = [
     ["generate", "-n", "5", "--regex", "[^e]*", "-q"],
     ["prime", "-p", "The", "--save-state", "state", "-q"],
     ["tokenize", "text.txt", "-o", "new", "-q"],
+    ["tokenize", "text.txt", "-o", "new", "--like", "checkpoints/text", "-q"],
     ["evaluate", "-q"],
     ["encode", "text.txt", "-q"],
     ["decode", "ids", "-q"],

@@ -5,17 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 
 from charnn.cli.console import Payload, be_quiet, warn
 from charnn.cli.options import Model, Quiet
-from charnn.cli.places import CORPORA, find_run
+from charnn.cli.places import find_tokenizer
 from charnn.errors import InputError
-
-if TYPE_CHECKING:
-    from charnn.text.base import Tokenizer
 
 _CHUNK_BYTES = 1 << 16
 
@@ -37,7 +34,7 @@ def encode(file: Input = None, model: Model = None, quiet: Quiet = False) -> Non
     from charnn.text.base import UnknownTally
 
     be_quiet(quiet)
-    tokenizer = _tokenizer(model)
+    tokenizer = find_tokenizer(model)
     payload = Payload()
     tally = UnknownTally()
     for ids in tokenizer.encode_stream(_chunks(file), tally):
@@ -56,21 +53,10 @@ def decode(file: Input = None, model: Model = None, quiet: Quiet = False) -> Non
         echo "The fox" | charnn encode | charnn decode
     """
     be_quiet(quiet)
-    tokenizer = _tokenizer(model)
+    tokenizer = find_tokenizer(model)
     payload = Payload()
     for numbers in _numbers(_chunks(file)):
         payload.write(tokenizer.decode(numbers))
-
-
-def _tokenizer(path: Path | None) -> "Tokenizer":
-    from charnn.data.store import TokenizedCorpus, is_corpus
-
-    for place in (path, CORPORA / path) if path is not None else ():
-        if is_corpus(place):
-            return TokenizedCorpus.open(place).tokenizer
-    from charnn.checkpoint import read_checkpoint
-
-    return read_checkpoint(find_run(path)).tokenizer
 
 
 def _chunks(file: Path | None) -> Iterator[bytes]:

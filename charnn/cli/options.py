@@ -58,14 +58,26 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.metadata.get("option", True)]
 
 
+def typed_options(context: typer.Context, cls: Any) -> dict[str, str]:
+    """The fields of a config dataclass that the user typed an option for, with its name."""
+    return {
+        field.name: _flags(field)[0]
+        for field in _fields(cls)
+        if (source := context.get_parameter_source(field.name)) and source.name == "COMMANDLINE"
+    }
+
+
+def _flags(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return field.metadata.get("flags") or ("--" + field.name.replace("_", "-"),)
+
+
 def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
     kind = get_type_hints(cls)[field.name]
-    flags = field.metadata.get("flags") or ("--" + field.name.replace("_", "-"),)
     default = field.default
     if get_origin(kind) is tuple:
         kind, default = list[str], []
     option = typer.Option(
-        *flags,
+        *_flags(field),
         help=field.metadata.get("help"),
         rich_help_panel=field.metadata.get("group"),
         show_default=default not in (None, [], False),

@@ -12,6 +12,7 @@ from charnn.errors import CheckpointError, CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charnn.data.store import TokenizedCorpus
+    from charnn.text.base import Tokenizer
 
 CHECKPOINTS = Path("checkpoints")
 CORPORA = Path("corpora")
@@ -52,6 +53,23 @@ def find_run(path: Path | None) -> Path:
         )
     say(f"model: {found[0]}")
     return found[0]
+
+
+def find_tokenizer(path: Path | None) -> "Tokenizer":
+    """The tokenizer of a tokenized corpus, a run or a checkpoint; that of the newest run if None.
+
+    Raises:
+        CorpusError: the corpus is damaged.
+        CheckpointError: there is none, or it is damaged.
+    """
+    from charnn.data.store import TokenizedCorpus, is_corpus
+
+    for place in (path, CORPORA / path) if path is not None else ():
+        if is_corpus(place):
+            return TokenizedCorpus.open(place).tokenizer
+    from charnn.checkpoint import read_checkpoint
+
+    return read_checkpoint(find_run(path)).tokenizer
 
 
 def newest_corpus() -> Path | None:

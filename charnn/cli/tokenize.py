@@ -1,29 +1,50 @@
 """``charnn tokenize``: text to a tokenized corpus."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
-from charnn.cli.options import Json, Quiet, spread_configs
-from charnn.cli.places import CORPORA, Inputs
-from charnn.data.config import DocumentMode, SourceConfig
-from charnn.errors import CorpusExistsError
+from charnn.cli.options import Json, Quiet, spread_configs, typed_options
+from charnn.cli.places import CORPORA, Inputs, find_tokenizer
+from charnn.data.config import END_TEXTS, DocumentMode, SourceConfig
+from charnn.errors import CorpusExistsError, UsageError
 from charnn.text.config import TokenizerConfig
 
 if TYPE_CHECKING:
-    from charnn.data.store import TokenizedCorpus
+    from charnn.data.store import Lacking, TokenizedCorpus
+    from charnn.text.base import Tokenizer
+
+#: The line ends that an end token may stand for, in words.
+_ENDS = {"\n": "every line end", "\n\n": "every blank line"}
 
 
 @spread_configs
 def tokenize(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(help="Files, folders, .gz .bz2 .xz, or - for standard input."),
     ],
     config: TokenizerConfig,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the tokenizer of this run, checkpoint or tokenized corpus.",
+            show_default=False,
+        ),
+    ] = None,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend-vocabulary",
+            help="With --like: add the symbols that it lacks, if seen --min-count times; no id "
+            "changes.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The folder to make.", show_default="corpora/NAME"),
@@ -47,14 +68,21 @@ def tokenize(
 ) -> None:
     """Turn text into a tokenized corpus.
 
+    With --like, a model can go on learning from the new text. What its
+    vocabulary lacks is told; --extend-vocabulary adds it.
+
     Examples:
         charnn tokenize corpus.txt
 
         charnn tokenize --tokenizer word --min-count 3 books/
 
         zcat logs.gz | charnn tokenize - --document line -o corpora/logs
+
+        charnn tokenize letters.txt --like checkpoints/novel --extend-vocabulary
     """
     be_quiet(quiet)
+    _check_typed(context, like, extend)
+    tokenizer = None if like is None else find_tokenizer(like)
     with Inputs() as inputs:
         paths = tuple(inputs.path(one) for one in sources)
         held_out, tests = (
@@ -63,7 +91,7 @@ def tokenize(
         source = SourceConfig(paths, held_out, tests, validation_share, document)
         target = output or CORPORA / inputs.name(paths[0])
         try:
-            corpus = make_corpus(source, config, target, force=force)
+            corpus = make_corpus(source, config, target, like=tokenizer, extend=extend, force=force)
         except CorpusExistsError as error:
             raise CorpusExistsError(
                 error.message, "--force replaces it, -o chooses another place"
@@ -74,22 +102,88 @@ def tokenize(
         say(f"train on it with: charnn train {corpus.path}")
 
 
+def _check_typed(context: typer.Context, like: Path | None, extend: bool) -> None:
+    """Refuse options that would make another tokenizer, also where they say the default."""
+    typed = {} if like is None else typed_options(context, TokenizerConfig)
+    if extend:
+        typed.pop("min_count", None)
+    if typed:
+        instead = ", or add --extend-vocabulary" if list(typed) == ["min_count"] else ""
+        raise UsageError(
+            f"--like takes the tokenizer of {like} as it is",
+            f"leave out {', '.join(typed.values())}{instead}",
+        )
+
+
 def make_corpus(
-    source: SourceConfig, config: TokenizerConfig, target: Path, *, force: bool = False
+    source: SourceConfig,
+    config: TokenizerConfig,
+    target: Path,
+    *,
+    like: "Tokenizer | None" = None,
+    extend: bool = False,
+    force: bool = False,
 ) -> "TokenizedCorpus":
-    """Tokenize, with bars, and say what came out."""
+    """Tokenize, with bars, and say what came out; see ``tokenize_corpus``."""
     from charnn.data.prepare import tokenize_corpus
 
     with byte_bars() as watch:
-        corpus, made = tokenize_corpus(source, config, target, force=force, watch=watch)
+        corpus, made = tokenize_corpus(
+            source, config, target, like=like, extend=extend, force=force, watch=watch
+        )
     if made:
         say(f"{corpus.path}:")
         say(facts(summary(corpus)))
         if corpus.tokenizer.loses:
             say(f"note: this tokenizer does not keep {corpus.tokenizer.loses}")
+        if like is not None:
+            _say_likeness(corpus, like, source.document, extend)
     else:
         say(f"{corpus.path} is up to date")
     return corpus
+
+
+def _say_likeness(
+    corpus: "TokenizedCorpus", like: "Tokenizer", document: DocumentMode, extend: bool
+) -> None:
+    """Say what came of a tokenizer that was not made for the text."""
+    several = document != "file" or len(corpus.header.source["files"]) > 1
+    if several and like.end_id is None:
+        say("note: this tokenizer has no end token, so no end of a document is marked")
+    if document != "file" and like.end_text and like.end_text != END_TEXTS[document]:
+        ends = _ENDS.get(like.end_text, repr(like.end_text))
+        say(f"note: to this tokenizer {ends} ends a document, whatever --document says")
+    if added := corpus.header.vocabulary - like.vocabulary_size:
+        say(f"added {added:,} symbols to the {like.vocabulary_size:,} that were there")
+    if lacking := corpus.header.lacking:
+        for line in _lacking_lines(lacking, corpus.tokenizer, extend):
+            say(line)
+
+
+def _lacking_lines(lacking: "Lacking", tokenizer: "Tokenizer", extend: bool) -> list[str]:
+    if not lacking.tokens:
+        return ["the vocabulary has every symbol of this text"]
+    fate = {0: "left out", 1: "replaced by <unk>"}.get(
+        len(tokenizer.stand_ins), "spelled in bytes, so nothing is lost"
+    )
+    hint = "a lower --min-count adds more of them" if extend else "--extend-vocabulary adds them"
+    return [
+        f"note: the vocabulary lacks {lacking.tokens:,} tokens of this text "
+        f"({lacking.share:.2%}), {lacking.symbols:,} different ones",
+        "      most often: "
+        + "  ".join(f"{_shown(str(symbol))} {count:,}" for symbol, count in lacking.most_common),
+        f"      they are {fate}" + ("" if tokenizer.kind == "subword" else f"; {hint}"),
+    ]
+
+
+def _shown(symbol: str) -> str:
+    """A symbol as it is, if one can see where it begins and ends.
+
+    >>> _shown("狐"), _shown(" fox"), _shown("\\u3000")
+    ('狐', "' fox'", "'\\\\u3000'")
+    """
+    plain = symbol.isprintable() and not any(map(str.isspace, symbol))
+    return symbol if plain else repr(symbol)
 
 
 def summary(corpus: "TokenizedCorpus") -> dict[str, object]:
@@ -98,6 +192,8 @@ def summary(corpus: "TokenizedCorpus") -> dict[str, object]:
     splits = header.splits.values()
     tokens, size = sum(s.tokens for s in splits), sum(s.bytes for s in splits)
     unknown = sum(s.unknown for s in splits)
+    # Against a vocabulary that was not made for the text, more may be lost than is kept.
+    share = header.lacking.share if header.lacking and unknown else unknown / max(tokens, 1)
     return {
         "tokenizer": header.tokenizer,
         "vocabulary": f"{header.vocabulary:,}",
@@ -106,7 +202,7 @@ def summary(corpus: "TokenizedCorpus") -> dict[str, object]:
             + (f", {split.documents:,} documents" if split.documents > 1 else "")
             for name, split in header.splits.items()
         },
-        "unknown": f"{unknown:,} tokens, {unknown / max(tokens, 1):.2%}",
+        "unknown": f"{unknown:,} tokens, {share:.2%}",
         "bytes per token": f"{size / max(tokens, 1):.3f}",
     }
 
@@ -128,4 +224,5 @@ def corpus_facts(corpus: "TokenizedCorpus") -> dict[str, object]:
             for split, counts in header.splits.items()
         },
         "digest": corpus.digest,
+        **({"lacking": asdict(header.lacking)} if header.lacking else {}),
     }

@@ -8,6 +8,9 @@ from charnn.errors import UsageError
 
 DocumentMode = Literal["file", "line", "blank"]
 
+#: The text between two documents, by mode; in mode "file" no text stands between two.
+END_TEXTS: dict[DocumentMode, str] = {"file": "", "line": "\n", "blank": "\n\n"}
+
 
 @dataclass(frozen=True)
 class SourceConfig:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from charnn.data.config import DocumentMode, SourceConfig
+from charnn.data.config import END_TEXTS, SourceConfig
+from charnn.data.like import Met, check_like, options_like
 from charnn.data.store import (
     HEADER,
     CorpusHeader,
@@ -23,9 +25,6 @@ from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import PACKED, Advance, Chunks, Slice, find_files, spool, survey
 from charnn.text.tokenizers import train_tokenizer
 
-#: The text between two documents, by mode; in mode "file" no text stands between two.
-_END_TEXTS: dict[DocumentMode, str] = {"file": "", "line": "\n", "blank": "\n\n"}
-
 #: Called when a stage begins, with its name and its size in bytes; returns what counts the bytes.
 Watch = Callable[[str, int], Advance]
 
@@ -35,6 +34,8 @@ def tokenize_corpus(
     config: TokenizerConfig,
     target: Path,
     *,
+    like: Tokenizer | None = None,
+    extend: bool = False,
     force: bool = False,
     watch: Watch = lambda stage, size: lambda done: None,
 ) -> tuple[TokenizedCorpus, bool]:
@@ -44,6 +45,8 @@ def tokenize_corpus(
         sources: the text.
         config: the tokenizer.
         target: the folder to make, ``corpora/NAME``.
+        like: the tokenizer itself, that of a model; ``config`` then asks for nothing.
+        extend: whether ``like`` gets the symbols that it lacks, seen ``config.min_count`` times.
         force: whether another corpus of that name gives way.
         watch: is told of progress.
 
@@ -53,10 +56,14 @@ def tokenize_corpus(
 
     Raises:
         InputError: a source is missing, empty, or no text.
+        UsageError: ``config`` asks for another tokenizer than ``like``, or ``like`` cannot be
+            extended.
         CorpusExistsError: ``target`` holds another corpus and ``force`` is not set.
         CorpusError: ``target`` holds something else.
         OutputError: ``target`` cannot be written.
     """
+    check_like(config, like, extend)
+    kind = like.kind if like else config.tokenizer
     names = {
         "train": find_files(sources.train),
         "validation": find_files(sources.validation),
@@ -66,14 +73,14 @@ def tokenize_corpus(
         split: survey(
             files,
             watch("reading", _known_size(files)),
-            text=config.tokenizer != "byte",
+            text=kind != "byte",
         )
         for split, files in names.items()
         if files
     }
     several = len(names["train"]) > 1
-    if several or sources.document != "file":
-        config = replace(config, end_text=_END_TEXTS[sources.document])
+    if like is None and (several or sources.document != "file"):
+        config = replace(config, end_text=END_TEXTS[sources.document])
     source = {
         # A copy of standard input lies in a folder that is soon gone.
         "files": ["-" if path.name == "-" else printable(path) for path in names["train"]],
@@ -81,7 +88,7 @@ def tokenize_corpus(
         "digests": {split: corpus.digest for split, corpus in surveyed.items()},
     }
     options: dict[str, Any] = {
-        **asdict(config),
+        **(options_like(config, like, extend) if like else asdict(config)),
         "document": sources.document,
         "validation_share": 0.0 if sources.validation else sources.validation_share,
     }
@@ -98,12 +105,17 @@ def tokenize_corpus(
         splits = {"train": train, "validation": validation} | (
             {"test": splits["test"]} if "test" in splits else {}
         )
-    tokenizer = _train(splits, config, watch)
+    met = None
+    if like is None:
+        tokenizer = _train(splits, config, watch)
+    else:
+        tokenizer = _extended(like, splits, config, watch) if extend else like
+        met = Met(tokenizer, END_TEXTS[sources.document])
     with staged_folder(target, what="corpus", replace=force) as folder:
         headers = {}
         for split, slice in splits.items():
             advance = watch(f"encoding {split}", slice.size)
-            headers[split] = _encode(tokenizer, slice, folder / split, advance)
+            headers[split] = _encode(tokenizer, slice, folder / split, advance, met)
         tokenizer.save(folder / "tokenizer")
         header = CorpusHeader(
             printable(Path(target.name)),
@@ -112,6 +124,7 @@ def tokenize_corpus(
             source,
             options,
             headers,
+            met.lacking() if met else None,
         )
         (folder / HEADER).write_text(header.to_json(), encoding="utf-8")
     return TokenizedCorpus.open(target), True
@@ -165,12 +178,23 @@ def _train(splits: dict[str, Slice], config: TokenizerConfig, watch: Watch) -> T
     return train_tokenizer(_Documents(learned, advance), config)
 
 
-def _encode(tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance) -> SplitHeader:
+def _extended(
+    like: Tokenizer, splits: dict[str, Slice], config: TokenizerConfig, watch: Watch
+) -> Tokenizer:
+    """``like`` with what it lacks of all splits."""
+    advance = watch("counting", sum(slice.size for slice in splits.values()))
+    return like.extended(_Documents(tuple(splits.values()), advance), config.min_count)
+
+
+def _encode(
+    tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance, met: Met | None
+) -> SplitHeader:
     """Write ``stem``.ids and ``stem``.documents."""
     dtype = dtype_for(tokenizer.vocabulary_size)
     bytes_of_id = np.array([len(token) for token in tokenizer.token_bytes], dtype=np.int64)
     end_id = tokenizer.end_id
-    tally = UnknownTally()
+    tally = UnknownTally(lacking=met.symbols if met else None)
+    ids_of = partial(met.encode_stream if met else tokenizer.encode_stream, tally=tally)
     tokens = decoded = size = characters = documents = 0
     last_id = -1
 
@@ -203,7 +227,7 @@ def _encode(tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance) ->
 
         for part in slice.parts(advance):
             try:
-                for ids in tokenizer.encode_stream(counted(part.chunks), tally):
+                for ids in ids_of(counted(part.chunks)):
                     write(ids)
             except (InputError, UnknownTokenError) as error:
                 raise error.at(part.path) from None

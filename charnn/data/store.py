@@ -21,6 +21,7 @@ from charnn.errors import CorpusError
 from charnn.files import sha256, sha256_of_file, to_json
 from charnn.text.base import Tokenizer
 from charnn.text.tokenizers import load_tokenizer
+from charnn.typed import check_types
 
 FORMAT = 1
 HEADER = "corpus.json"
@@ -51,6 +52,25 @@ class SplitHeader:
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """What a text holds that the vocabulary lacks, where that was not made for it."""
+
+    tokens: int
+    """How many tokens, whether they were lost or spelled in bytes."""
+    share: float
+    """Their share of all tokens, each counted once."""
+    symbols: int
+    """How many different ones."""
+    most_common: list[list[str | int]]
+    """The most frequent of them, each with its count."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if any([type(part) for part in pair] != [str, int] for pair in self.most_common):
+            raise TypeError("most_common is malformed")
+
+
+@dataclass(frozen=True)
 class CorpusHeader:
     """What ``corpus.json`` says."""
 
@@ -63,10 +83,15 @@ class CorpusHeader:
     options: Mapping[str, Any]
     """How they were tokenized."""
     splits: Mapping[str, SplitHeader]
+    lacking: Lacking | None = None
+    """What its vocabulary lacks, if that is like another's; it is left out of the file if not."""
 
     def to_json(self) -> str:
         """The header as it is written."""
-        return to_json({"format": FORMAT, **asdict(self)})
+        fields = asdict(self)
+        if self.lacking is None:
+            del fields["lacking"]
+        return to_json({"format": FORMAT, **fields})
 
 
 @dataclass(frozen=True)
@@ -95,6 +120,8 @@ class TokenizedCorpus:
             fields["splits"] = {
                 name: SplitHeader(**split) for name, split in fields["splits"].items()
             }
+            if "lacking" in fields:
+                fields["lacking"] = Lacking(**fields["lacking"])
             corpus = cls(path, CorpusHeader(**fields))
             header = corpus.header
             if not (
@@ -126,7 +153,7 @@ class TokenizedCorpus:
     def digest(self) -> str:
         """Identifies what is in it, wherever it lies and whatever its sources were called."""
         fields = asdict(self.header)
-        del fields["name"]
+        del fields["name"], fields["lacking"]
         fields["source"].pop("files", None)
         return sha256(to_json(fields).encode())
 

@@ -3,6 +3,7 @@
 import abc
 import codecs
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.errors import InputError, UnknownTokenError
-from charnn.files import to_json
+from charnn.files import sha256, to_json
 from charnn.text.config import TokenizerConfig, UnknownPolicy
 
 Ids = NDArray[np.int64]
@@ -23,6 +24,9 @@ Documents = Iterable[Iterable[bytes]]
 
 #: The bytes that go through a tokenizer at a time.
 CHUNK_BYTES = 1 << 20
+
+#: What ``fields`` may hold that does not decide how text becomes ids, or that the tokens tell.
+_LEARNED = ("tokens", "counts", "cut", "fallback")
 
 
 @dataclass
@@ -35,6 +39,8 @@ class UnknownTally:
     """The first of them."""
     offset: int = 0
     """Its place in the text, in characters (code points)."""
+    lacking: Counter[str] | None = None
+    """If given: how often each symbol was met that the vocabulary lacks, also if bytes spell it."""
 
     def add(self, token: str, offset: int, count: int = 1) -> None:
         """Note ``count`` tokens, the first of which is ``token`` at ``offset``."""
@@ -58,8 +64,12 @@ class Tokenizer(abc.ABC):
     """Id to the bytes it stands for."""
     end_id: int | None = None
     """The id that ends a document."""
+    end_text: str | None = None
+    """The text that this id stands for; it is made of that text wherever it stands."""
     unknown_id: int | None = None
     """The id that stands for what the vocabulary lacks."""
+    stand_ins: range = range(0)
+    """All ids that stand for what it lacks: the unknown token, or the byte symbols."""
     prompt_policy: UnknownPolicy | None = None
     """What becomes of unknown text in a prompt: "error" is no answer there."""
     exact: bool = True
@@ -78,6 +88,22 @@ class Tokenizer(abc.ABC):
 
         Raises:
             InputError: the corpus is not UTF-8 (the byte tokenizer takes anything).
+        """
+
+    @abc.abstractmethod
+    def extended(self, documents: Documents, min_count: int | None = None) -> Self:
+        """The same tokenizer with those symbols of other texts that its vocabulary lacks.
+
+        No id changes; the new ones follow, the most frequent first. So ``token_bytes`` of the old
+        begins that of the new.
+
+        Args:
+            documents: the texts.
+            min_count: how often a symbol must be seen in them; None: what the kind has by itself.
+
+        Raises:
+            InputError: the texts are not UTF-8.
+            UsageError: this kind cannot be extended; even without any document.
         """
 
     @abc.abstractmethod
@@ -112,6 +138,13 @@ class Tokenizer(abc.ABC):
     def vocabulary_size(self) -> int:
         """The number of ids."""
         return len(self.token_bytes)
+
+    @property
+    def digest(self) -> str:
+        """Identifies what becomes of a text: the kind, the tokens, and how text is read."""
+        how = {name: told for name, told in self.fields().items() if name not in _LEARNED}
+        tokens = [token.hex() for token in self.token_bytes]
+        return sha256(to_json([self.kind, how, tokens]).encode())
 
     @cached_property
     def start_id(self) -> int:

@@ -20,7 +20,7 @@ class ByteTokenizer(Tokenizer):
     kind = "byte"
 
     def __init__(self, end_text: str | None = None) -> None:
-        self._end_text = end_text
+        self.end_text = end_text
         self.token_bytes = tuple(bytes([byte]) for byte in range(256))
         if end_text is not None:
             self.end_id = 256
@@ -31,6 +31,10 @@ class ByteTokenizer(Tokenizer):
         """There is nothing to learn; the corpus is not even read."""
         return cls(config.end_text)
 
+    def extended(self, documents: Documents, min_count: int | None = None) -> Self:
+        """Nothing can be lacking."""
+        return self
+
     def encode_stream(
         self,
         chunks: Iterable[bytes],
@@ -38,7 +42,7 @@ class ByteTokenizer(Tokenizer):
         unknown: UnknownPolicy | None = None,
     ) -> Iterator[Ids]:
         """Every byte is its own id."""
-        end = (self._end_text or "").encode()
+        end = (self.end_text or "").encode()
         held = b""
         for chunk in chunks:
             data = held + chunk
@@ -58,7 +62,7 @@ class ByteTokenizer(Tokenizer):
         return np.concatenate([x for part in parts for x in (part, separator)][:-1])
 
     def fields(self) -> dict[str, Any]:
-        return {"end_text": self._end_text}
+        return {"end_text": self.end_text}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], folder: Path) -> Self:

@@ -35,7 +35,9 @@ class CharTokenizer(Tokenizer):
         self.vocabulary = vocabulary
         self.token_bytes = vocabulary.token_bytes()
         self.end_id = vocabulary.end_id
+        self.end_text = vocabulary.end_text
         self.unknown_id = vocabulary.unknown_id
+        self.stand_ins = vocabulary.stand_ins
         self.prompt_policy = "skip" if vocabulary.unknown == "error" else vocabulary.unknown
         self.lowercase = lowercase
         self.exact = not lowercase
@@ -47,21 +49,19 @@ class CharTokenizer(Tokenizer):
     @classmethod
     def train(cls, documents: Documents, config: TokenizerConfig) -> Self:
         """Count the code points of a corpus."""
-        counts = np.zeros(_CODE_POINTS, dtype=np.int64)
-        for chunks in documents:
-            for text in split_documents(decode_utf8(chunks), config.end_text):
-                if text:
-                    points = _code_points(lower(text) if config.lowercase else text)
-                    counts[: int(points.max()) + 1] += np.bincount(points)
-        seen = {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
         vocabulary = Vocabulary.build(
-            seen,
+            _counts(documents, config.end_text, config.lowercase),
             min_count=config.min_count or 1,
             max_size=config.vocabulary_size,
             end_text=config.end_text,
             unknown=config.unknown,
         )
         return cls(vocabulary, lowercase=config.lowercase)
+
+    def extended(self, documents: Documents, min_count: int | None = None) -> Self:
+        counts = _counts(documents, self.end_text, self.lowercase)
+        vocabulary = self.vocabulary.extended(counts, min_count or 1)
+        return type(self)(vocabulary, lowercase=self.lowercase)
 
     def encode_stream(
         self,
@@ -89,6 +89,8 @@ class CharTokenizer(Tokenizer):
     ) -> Ids:
         first_byte_id = self.vocabulary.first_byte_id
         where = np.flatnonzero(ids < 0)
+        if tally.lacking is not None:
+            tally.lacking.update(map(chr, points[where].tolist()))
         if policy == "byte" and first_byte_id is not None:
             spelled = [
                 first_byte_id + np.frombuffer(chr(point).encode(), np.uint8).astype(np.int64)
@@ -120,6 +122,16 @@ class CharTokenizer(Tokenizer):
         if any(len(token) != 1 for token in vocabulary.tokens):
             raise ValueError("a token is not one character")
         return cls(vocabulary, lowercase=bool(fields["lowercase"]))
+
+
+def _counts(documents: Documents, end_text: str | None, lowercase: bool) -> dict[str, int]:
+    counts = np.zeros(_CODE_POINTS, dtype=np.int64)
+    for chunks in documents:
+        for text in split_documents(decode_utf8(chunks), end_text):
+            if text:
+                points = _code_points(lower(text) if lowercase else text)
+                counts[: int(points.max()) + 1] += np.bincount(points)
+    return {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
 
 
 def _code_points(text: str) -> Ids:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from charnn.errors import InputError, UsageError
+from charnn.files import sha256
 from charnn.text.base import (
     Documents,
     Ids,
@@ -85,8 +86,10 @@ class SubwordTokenizer(Tokenizer):
         processor.LoadFromSerializedProto(model)
         self._processor = processor
         self._model = model
-        self._end_text = end_text
+        self.end_text = end_text
         size = processor.get_piece_size()
+        spelled = [id for id in range(size) if processor.is_byte(id)]
+        self.stand_ins = range(spelled[0], spelled[-1] + 1) if spelled else range(0)
         table: list[bytes] = []
         for id in range(size):
             piece = processor.id_to_piece(id)
@@ -152,6 +155,12 @@ class SubwordTokenizer(Tokenizer):
             ) from None
         return cls(written.getvalue(), config.end_text)
 
+    def extended(self, documents: Documents, min_count: int | None = None) -> Self:
+        raise UsageError(
+            "a subword vocabulary cannot be extended: sentencepiece learns all pieces at once",
+            "leave out --extend-vocabulary: what its pieces lack is spelled in bytes",
+        )
+
     def encode_stream(
         self,
         chunks: Iterable[bytes],
@@ -159,7 +168,7 @@ class SubwordTokenizer(Tokenizer):
         unknown: UnknownPolicy | None = None,
     ) -> Iterator[Ids]:
         """Nothing is unknown: what no piece covers is spelled in bytes."""
-        for lines in lines_of(split_documents(decode_utf8(chunks), self._end_text)):
+        for lines in lines_of(split_documents(decode_utf8(chunks), self.end_text)):
             if lines is None:
                 yield np.array([self.end_id], dtype=np.int64)
                 continue
@@ -170,7 +179,15 @@ class SubwordTokenizer(Tokenizer):
                 for part in rest:
                     ids += self._spelled_space
                     ids += self._processor.encode(part)
+            if tally is not None and tally.lacking is not None:
+                spelled = b"".join(self.token_bytes[id] for id in ids if id in self.stand_ins)
+                tally.lacking.update(spelled.decode("utf-8", "replace"))
             yield np.array(ids, dtype=np.int64)
+
+    @property
+    def digest(self) -> str:
+        """Identifies what becomes of a text: beside the pieces, what sentencepiece prefers."""
+        return sha256(self._model + super().digest.encode())
 
     def save(self, folder: Path) -> None:
         """Write sentencepiece's own model beside the two files of every tokenizer."""
@@ -178,7 +195,7 @@ class SubwordTokenizer(Tokenizer):
         (folder / "subword.model").write_bytes(self._model)
 
     def fields(self) -> dict[str, Any]:
-        return {"end_text": self._end_text}
+        return {"end_text": self.end_text}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], folder: Path) -> Self:

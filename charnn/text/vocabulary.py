@@ -1,12 +1,13 @@
 """The table between tokens and ids: counted, cut off, and numbered.
 
 Ids are laid out as: padding (word tokenizers alone, always 0), the end of a document, the unknown
-token, the 256 byte symbols, and then the tokens, the most frequent first. Whatever a corpus does
-not need is left out, so no unused symbol swells the vocabulary.
+token, the 256 byte symbols, and then the tokens, the most frequent first; those that other texts
+added stand behind them. Whatever a corpus does not need is left out, so no unused symbol swells the
+vocabulary.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -27,9 +28,9 @@ class Vocabulary:
     """
 
     tokens: tuple[str, ...]
-    """The tokens that were kept, most frequent first."""
+    """The tokens that were kept, most frequent first, then those that each extension added."""
     counts: tuple[int, ...]
-    """How often each was seen."""
+    """How often each was seen, in the corpus that brought it."""
     padding: bool = False
     """Whether id 0 is padding."""
     end_text: str | None = None
@@ -37,7 +38,7 @@ class Vocabulary:
     unknown: UnknownPolicy = "byte"
     """What becomes of a token that is not kept."""
     cut: int = 0
-    """How many occurrences in the corpus fell to the cutoff."""
+    """How many occurrences in the first corpus fell to the cutoff."""
     fallback: bool = False
     """Whether the symbols of ``unknown`` are there even if nothing was cut."""
 
@@ -94,6 +95,21 @@ class Vocabulary:
             )
         return vocabulary_of(kept[: max_size - specials])
 
+    def extended(self, counts: Mapping[str, int], min_count: int = 1) -> "Vocabulary":
+        """Add the tokens that are lacking and were seen at least ``min_count`` times.
+
+        Nothing that is here already moves; nor do symbols for the unknown come or go.
+
+        >>> vocabulary = Vocabulary.build({"a": 5, "b": 3}, unknown="replace")
+        >>> vocabulary.extended({"a": 9, "z": 2, "y": 2, "x": 7}).tokens
+        ('a', 'b', 'x', 'y', 'z')
+        """
+        known = self.ids
+        new = [token for token, n in counts.items() if n >= min_count and token not in known]
+        new.sort(key=lambda token: (-counts[token], token))
+        new_counts = tuple(counts[token] for token in new)
+        return replace(self, tokens=(*self.tokens, *new), counts=(*self.counts, *new_counts))
+
     @property
     def end_id(self) -> int | None:
         """The id of the token that ends a document."""
@@ -123,6 +139,11 @@ class Vocabulary:
         if self.unknown_id is not None:
             return self.unknown_id + 1
         return self._specials if self.first_byte_id is None else self.first_byte_id + 256
+
+    @property
+    def stand_ins(self) -> range:
+        """The ids that stand for what is lacking: the unknown token, or the byte symbols."""
+        return range(self._specials, self.first_id)
 
     def __len__(self) -> int:
         return self.first_id + len(self.tokens)

@@ -81,7 +81,9 @@ class WordTokenizer(Tokenizer):
     ) -> None:
         self.vocabulary = vocabulary
         self.end_id = vocabulary.end_id
+        self.end_text = vocabulary.end_text
         self.unknown_id = vocabulary.unknown_id
+        self.stand_ins = vocabulary.stand_ins
         self.prompt_policy = "skip" if vocabulary.unknown == "error" else vocabulary.unknown
         self.lowercase = lowercase
         self.words = words
@@ -100,16 +102,9 @@ class WordTokenizer(Tokenizer):
     @classmethod
     def train(cls, documents: Documents, config: TokenizerConfig) -> Self:
         """Count the words of a corpus."""
-        counts: Counter[str] = Counter()
-        for chunks in documents:
-            texts = _lowered(decode_utf8(chunks), config.lowercase)
-            for words in words_of(split_documents(texts, config.end_text), config.words):
-                counts.update(words or ())
-        if config.words == "whitespace":
-            counts = _bare_counts(counts)
-        default_min_count = 1 if config.vocabulary_size or config.words == "whitespace" else 2
+        default_min_count = 1 if config.vocabulary_size else _default_min_count(config.words)
         vocabulary = Vocabulary.build(
-            counts,
+            _counts(documents, config.end_text, config.lowercase, config.words),
             min_count=config.min_count or default_min_count,
             max_size=config.vocabulary_size,
             padding=True,
@@ -117,6 +112,11 @@ class WordTokenizer(Tokenizer):
             unknown=config.unknown,
         )
         return cls(vocabulary, lowercase=config.lowercase, words=config.words)
+
+    def extended(self, documents: Documents, min_count: int | None = None) -> Self:
+        counts = _counts(documents, self.end_text, self.lowercase, self.words)
+        vocabulary = self.vocabulary.extended(counts, min_count or _default_min_count(self.words))
+        return type(self)(vocabulary, lowercase=self.lowercase, words=self.words)
 
     def encode_stream(
         self,
@@ -148,6 +148,8 @@ class WordTokenizer(Tokenizer):
     def _settle_unknown(
         self, word: str, policy: UnknownPolicy, tally: UnknownTally, offset: int
     ) -> list[int]:
+        if tally.lacking is not None:
+            tally.lacking[word] += 1
         first_byte_id = self.vocabulary.first_byte_id
         if policy == "byte" and first_byte_id is not None:
             spelled = word if self.words == "text" else f" {word}"
@@ -175,6 +177,21 @@ class WordTokenizer(Tokenizer):
             lowercase=bool(fields["lowercase"]),
             words=fields["words"],
         )
+
+
+def _default_min_count(words: Words) -> int:
+    return 1 if words == "whitespace" else 2
+
+
+def _counts(
+    documents: Documents, end_text: str | None, lowercase: bool, words: Words
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for chunks in documents:
+        texts = _lowered(decode_utf8(chunks), lowercase)
+        for found in words_of(split_documents(texts, end_text), words):
+            counts.update(found or ())
+    return _bare_counts(counts) if words == "whitespace" else counts
 
 
 def _lowered(texts: Iterable[str], lowercase: bool) -> Iterator[str]:
