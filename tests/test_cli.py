@@ -75,6 +75,8 @@ FREE_OF_TORCH = [
     ["encode", "text.txt", "-q"],
     ["decode", "ids", "-q"],
     ["info", "-q"],
+    ["plot", "-q"],
+    ["plot", "-o", "curves.png", "-q"],
     ["info", "corpora/text", "-q"],
     ["train", "--nose"],
     ["train", "--cell", "ngram", "--layers", "3"],

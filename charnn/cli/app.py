@@ -14,6 +14,7 @@ from charnn.cli.encode import decode, encode
 from charnn.cli.evaluate import evaluate
 from charnn.cli.generate import generate
 from charnn.cli.info import info
+from charnn.cli.plot import plot
 from charnn.cli.prime import prime
 from charnn.cli.tokenize import tokenize
 from charnn.cli.train import train
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, tokenize, train, generate, prime, evaluate, encode, decode, info):
+for command in (demo, tokenize, train, plot, generate, prime, evaluate, encode, decode, info):
     app.command()(command)
 
 

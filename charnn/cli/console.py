@@ -38,9 +38,12 @@ def warn(message: str) -> None:
 
 def fail(message: str) -> None:
     """Say what went wrong: one line, also when quiet."""
-    line = " ".join(message.splitlines())
-    # A name may hold what a terminal obeys.
-    _write_stderr("charnn: " + "".join(c if c.isprintable() else "�" for c in line))
+    _write_stderr("charnn: " + visible(" ".join(message.splitlines())))
+
+
+def visible(text: str) -> str:
+    """The text without what a terminal would obey: a name may hold it."""
+    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _write_stderr(message: str) -> None:

@@ -5,8 +5,9 @@ import math
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from charnn.errors import InputError
 from charnn.files import cannot_write, write_atomically
 from charnn.training.events import Stepped
 from charnn.training.progress import Progress
@@ -62,8 +63,34 @@ class Metrics:
             self._file.close()
 
 
-def _step_of(line: bytes) -> float:
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """What was measured in a run, a dictionary a line; its steps are finite, the rest is as it is.
+
+    A line that is damaged, or not yet written to its end, is left out.
+
+    Args:
+        path: the run's folder, or the file itself.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    file = path / FILE if path.is_dir() else path
     try:
-        return float(json.loads(line)["step"])
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read the metrics {file}: {error.strerror or error}") from error
+    return [entry for line in lines if (entry := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None if it is damaged."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        return entry if math.isfinite(float(entry["step"])) else None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return math.inf
+        return None
+
+
+def _step_of(line: bytes) -> float:
+    entry = _parse(line)
+    return math.inf if entry is None else float(entry["step"])
