@@ -68,7 +68,7 @@ class Engine:
     def step(self, ids_B: Ids, state: State) -> tuple[Floats, State]:
         """Read one id a row: logits [B, V] and the new state."""
         hidden_BH, state = self._stack.advance(self._project(ids_B), state)
-        return self._logits(hidden_BH), state
+        return self.logits(hidden_BH), state
 
     def prefill(self, ids_BT: Ids, lengths_B: Ids, state: State) -> tuple[Floats, State]:
         """Read ragged prompts; an empty one reads ``start_id``."""
@@ -81,7 +81,7 @@ class Engine:
             part = slice(begin, begin + _SCORED_STEPS)
             remaining_B = (lengths_B - begin).clip(0, _SCORED_STEPS)
             _, state = self._stack.unroll(self._project(ids_BT[:, part]), remaining_B, state)
-        return self._logits(self._top(state)), state
+        return self.logits(self.top(state)), state
 
     def nats(self, ids_BT: Ids, lengths_B: Ids, state: State) -> tuple[NDArray[np.float64], State]:
         """What reading costs: -log P of every id given all before it."""
@@ -89,30 +89,39 @@ class Engine:
         for begin in range(0, ids_BT.shape[1], _SCORED_STEPS):
             part = ids_BT[:, begin : begin + _SCORED_STEPS]
             remaining_B = (lengths_B - begin).clip(0, _SCORED_STEPS)
-            before_BH = self._top(state)
-            hidden_BTH, state = self._stack.unroll(self._project(part), remaining_B, state)
-            # Each id was predicted from what the top layer showed one step earlier.
-            seen_BTH = np.concatenate((before_BH[:, None], hidden_BTH[:, :-1]), axis=1)
+            seen_BTH, state = self.look(part, remaining_B, state)
             scored_BT = np.arange(part.shape[1]) < remaining_B[:, None]
-            nats_BT[:, begin : begin + _SCORED_STEPS][scored_BT] = self._costs(
+            nats_BT[:, begin : begin + _SCORED_STEPS][scored_BT] = self.costs(
                 seen_BTH[scored_BT], part[scored_BT]
             )
         return nats_BT, state
 
-    def _top(self, state: State) -> Any:
+    def look(self, ids_BT: Ids, lengths_B: Ids, state: State) -> tuple[Floats, State]:
+        """Read ragged ids: what the top layer showed before each, [B, T, H], and the state.
+
+        Each id is predicted from what was shown one step earlier. Positions from ``lengths_B[b]``
+        on mean nothing.
+        """
+        before_BH = self.top(state)
+        hidden_BTH, state = self._stack.unroll(self._project(ids_BT), lengths_B, state)
+        return np.concatenate((before_BH[:, None], hidden_BTH[:, :-1]), axis=1), state
+
+    def top(self, state: State) -> Any:
         """What the top layer showed last."""
         return state[self._stack.top]
 
-    def _costs(self, hidden_NH: Floats, ids_N: Ids) -> NDArray[np.float64]:
+    def costs(self, hidden_NH: Floats, ids_N: Ids) -> NDArray[np.float64]:
+        """-log P of each id where the top layer showed ``hidden_NH``: nats, float64."""
         costs_N = np.empty(len(ids_N))
         rows = max(1, _SCORED_LOGITS // self.vocabulary_size)
         for begin in range(0, len(ids_N), rows):
             part = slice(begin, begin + rows)
-            log_probs_NV = log_softmax(self._logits(hidden_NH[part]))
+            log_probs_NV = log_softmax(self.logits(hidden_NH[part]))
             costs_N[part] = -log_probs_NV[np.arange(len(log_probs_NV)), ids_N[part]]
         return costs_N
 
-    def _logits(self, hidden_BH: Floats) -> Floats:
+    def logits(self, hidden_BH: Floats) -> Floats:
+        """What follows where the top layer showed ``hidden_BH``: [B, V]."""
         logits_BV: Floats = multiply(hidden_BH, self._output_VH)
         logits_BV += self._output_bias_V
         return logits_BV

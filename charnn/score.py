@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from charnn.errors import CorpusError
 from charnn.step import StepModel
 
-#: Tokens that are read at a time.
-_CHUNK_TOKENS = 8192
+#: Tokens that are read at a time: few enough that a bar moves where learning takes its time.
+_CHUNK_TOKENS = 1024
 
 
 @dataclass(frozen=True)

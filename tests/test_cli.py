@@ -72,6 +72,7 @@ FREE_OF_TORCH = [
     ["tokenize", "text.txt", "-o", "new", "-q"],
     ["tokenize", "text.txt", "-o", "new", "--like", "checkpoints/text", "-q"],
     ["evaluate", "-q"],
+    ["evaluate", "--cache", "9", "-q"],
     ["encode", "text.txt", "-q"],
     ["decode", "ids", "-q"],
     ["info", "-q"],

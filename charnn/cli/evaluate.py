@@ -5,17 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from charnn.adaptation.config import AdaptationConfig
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
-from charnn.cli.options import Json, Quiet
+from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import corpus_of, find_run
 from charnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
+    from charnn.data.store import TokenizedCorpus
     from charnn.models import Model
     from charnn.score import Evaluation
+    from charnn.step import StepModel
 
 
+@spread_configs
 def evaluate(
+    adaptation: AdaptationConfig,
     checkpoints: Annotated[
         list[Path] | None,
         typer.Argument(help="Runs or checkpoints.", show_default="the newest run"),
@@ -38,12 +43,19 @@ def evaluate(
     The text is read from its beginning, the state is carried, and every token but the first
     counts once.
 
+    With --cache or --dynamic the model adapts to the text while reading it: what a token costs
+    depends on what stands before it, and on nothing behind. Such figures compare with their like.
+
     Examples:
         charnn evaluate
 
         charnn evaluate checkpoints/fables checkpoints/fables-2 --json
 
         charnn evaluate --text other.txt
+
+        charnn evaluate --cache 2000
+
+        charnn evaluate --dynamic --split test
     """
     from charnn.models import open_model
 
@@ -56,15 +68,21 @@ def evaluate(
     for path in checkpoints or [find_run(None)]:
         model = open_model(find_run(path))
         name = (split or "validation") if text is None else str(text)
-        result = _evaluate(model, name, text)
-        record = _record(model, name, result)
+        result = _evaluate(model, name, text, adaptation)
+        record, settings = _record(model, name, result), _settings(model, adaptation)
         if json:
-            payload.json(record)
-        else:
-            payload.write(facts({key: _shown(value) for key, value in record.items()}) + "\n")
+            payload.json({**record, "adaptation": adaptation.name, "settings": settings})
+            continue
+        rows = {key: _shown(value) for key, value in record.items()}
+        if settings is not None:
+            told = ", ".join(f"{key} {value:,}" for key, value in settings.items())
+            rows["adaptation"] = f"{adaptation.name}: {told}"
+        payload.write(facts(rows) + "\n")
 
 
-def _evaluate(model: "Model", split: str, text: Path | None) -> "Evaluation":
+def _evaluate(
+    model: "Model", split: str, text: Path | None, adaptation: AdaptationConfig
+) -> "Evaluation":
     import numpy as np
 
     from charnn.score import evaluate
@@ -73,10 +91,7 @@ def _evaluate(model: "Model", split: str, text: Path | None) -> "Evaluation":
     tokenizer = model.tokenizer
     unknown, exact = 0, tokenizer.exact
     if text is None:
-        try:
-            corpus = corpus_of(model.checkpoint.config.corpus, model.checkpoint.path.parent)
-        except CorpusError as error:
-            raise CorpusError(error.message, "evaluate on a file: --text FILE") from None
+        corpus = _corpus(model, "evaluate on a file: --text FILE")
         ids_T: Any = corpus.tokens(split)
         unknown, exact = corpus.header.splits[split].unknown, corpus.header.splits[split].exact
     else:
@@ -85,15 +100,57 @@ def _evaluate(model: "Model", split: str, text: Path | None) -> "Evaluation":
         pieces = tokenizer.encode_stream(chunks, tally, tokenizer.prompt_policy)
         ids_T = np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
         unknown = tally.count
+    adapting = _adapting(model, adaptation)
     with token_bar("evaluating", len(ids_T)) as advance:
         return evaluate(
-            model.step_model,
+            adapting,
             ids_T,
             tokenizer.token_bytes,
             unknown=unknown,
             exact=exact,
             advance=advance,
         )
+
+
+def _corpus(model: "Model", hint: str) -> "TokenizedCorpus":
+    """What the model was trained on; the hint is what to do where that is not found."""
+    try:
+        return corpus_of(model.checkpoint.config.corpus, model.checkpoint.path.parent)
+    except CorpusError as error:
+        raise CorpusError(error.message, hint) from None
+
+
+def _adapting(model: "Model", adaptation: AdaptationConfig) -> "StepModel":
+    """The model itself, or what lets it adapt to a text that is read once."""
+    from charnn.engine import Engine
+
+    settings = _settings(model, adaptation)
+    if settings is None:
+        return model.step_model
+    if not isinstance(model.step_model, Engine):
+        raise UsageError(
+            f"{model.checkpoint.path} counts, and has no hidden state or weights to adapt",
+            f"--{adaptation.name} needs a recurrent model",
+        )
+    if adaptation.cache:
+        from charnn.adaptation.cache import CacheModel
+
+        return CacheModel(
+            model.step_model, settings["window"], settings["theta"], settings["lambda"]
+        )
+    hint = "--dynamic measures gradients on it: go to where corpora/ lies, or take --cache"
+    tokens = _corpus(model, hint).tokens("train")
+    from charnn.training.dynamic import DynamicModel
+    from charnn.training.process import use_threads
+
+    use_threads(adaptation.threads)
+    return DynamicModel(
+        model.checkpoint, tokens, settings["segment"], settings["lr"], settings["decay"]
+    )
+
+
+def _settings(model: "Model", adaptation: AdaptationConfig) -> dict[str, Any] | None:
+    return adaptation.settings(model.checkpoint.config.vocabulary)
 
 
 def _read(path: Path) -> Any:
