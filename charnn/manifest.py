@@ -1,6 +1,6 @@
 """What a folder's ``manifest.json`` promises of its files, checked before any of them is believed.
 
-``{"format": 2, "files": {"config.json": {"size": 812, "sha256": "..."}, ...}}``
+``{"format": 3, "files": {"config.json": {"size": 812, "sha256": "..."}, ...}}``
 """
 
 import json
@@ -17,7 +17,7 @@ from charnn.files import sha256, sha256_of_file, to_json
 MANIFEST = "manifest.json"
 
 #: 1: before runs knew of rates that were halved. It is still read.
-FORMAT = 2
+FORMAT = 3
 
 #: More than any text file of a checkpoint needs, but for its vocabulary.
 TEXT_BYTES = 1 << 20

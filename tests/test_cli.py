@@ -373,7 +373,7 @@ def test_resume_takes_the_last_checkpoint_and_no_other(program, place):
     result = program("train", "--resume", "checkpoints/text/step-60", "--steps", "5", cwd=place)
     assert "another" in one_line_after(result, 2)
     result = program("train", "--resume", "--hidden", "9", cwd=place)
-    assert "keeps the run's model" in one_line_after(result, 2)
+    assert "keeps the run's settings; leave out --hidden" in one_line_after(result, 2)
 
 
 def test_resume_finds_a_corpus_that_moved_with_the_run(program, place, tmp_path_factory):
@@ -445,7 +445,16 @@ def test_an_impossible_text_has_no_perplexity(program, place):
 
 def test_an_embedding_is_loaded_and_frozen(program, place):
     (place / "v.txt").write_text("e 1 2 3\n月 4 5 6\n")
-    options = ["--embedding-from", "v.txt", "--freeze-embedding", "--steps", "2", "--hidden", "8"]
+    options = [
+        "--embedding-from",
+        "v.txt",
+        "--freeze",
+        "embedding",
+        "--steps",
+        "2",
+        "--hidden",
+        "8",
+    ]
     result = program("train", "corpora/text", *options, "-o", "checkpoints/new", cwd=place)
     said = result.stderr.decode()
     assert "2 of " in said
@@ -507,9 +516,9 @@ BAD = {
     "both ways": (["train", "--bidirectional"], 2, "would see what it is to predict"),
     "learning to count": (["train", "--cell", "ngram", "--hidden", "9", "--lr", "1"], 2,
                           "counted, not trained; leave out --hidden, --lr"),
-    "another cell on the way": (["train", "--resume", "--cell", "gru"], 2, "keeps the run's model"),
+    "another cell on the way": (["train", "--resume", "--cell", "gru"], 2, "keeps the run's settings"),
     "the same cell again": (["train", "--resume", "--cell", "lstm"], 2, "keeps the run's"),
-    "counting on the way": (["train", "--resume", "--order", "3"], 2, "keeps the run's model"),
+    "counting on the way": (["train", "--resume", "--order", "3"], 2, "keeps the run's settings"),
     "an order of learning": (["train", "--order", "3"], 2, "leave out --order"),
     "no order": (["train", "--cell", "ngram", "--order", "0"], 2, "--order must be from 1"),
     "missing vectors": (["train", "--embedding-from", "no.txt"], 1, "no such file or checkpoint"),
@@ -517,7 +526,7 @@ BAD = {
     "vectors of other words": (["train", "--embedding-from", "vectors"], 2, "for no symbol"),
     "a size that does not fit": (["train", "--embedding-from", "vectors", "--embedding", "9"], 2,
                                  "leave out --embedding"),
-    "one-hot, but frozen": (["train", "--freeze-embedding", "--embedding", "0"], 2, "has no"),
+    "one-hot, but frozen": (["train", "--freeze", "embedding", "--embedding", "0"], 2, "has no"),
     "a pickle": (["info", "model.pt"], 1, "pickle file can run code"),
 }  # fmt: skip
 

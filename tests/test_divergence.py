@@ -16,7 +16,6 @@ from charnn.training import trainer
 from charnn.training.config import TrainingConfig
 from charnn.training.events import Saved, Stepped, WentBack
 from charnn.training.loop import train
-from charnn.training.schedule import learning_rate
 
 SAVING = {"steps": 20, "save_every": "5"}
 
@@ -182,10 +181,12 @@ def test_a_thousandfold_rate_is_given_up(corpus, tmp_path):
 def test_a_rate_that_is_too_high_is_halved_until_it_is_not(corpus, tmp_path, monkeypatch):
     """Above a third of the peak the weights explode."""
 
-    def explosive(step, steps, peak, warm_up):
-        return 1e30 if peak > SMALL["lr"] / 3 else learning_rate(step, steps, peak, warm_up)
+    step = trainer.Optimizer.step
 
-    monkeypatch.setattr(trainer, "learning_rate", explosive)
+    def explosive(self, share):
+        step(self, 1e30 if share > 1 / 3 else share)
+
+    monkeypatch.setattr(trainer.Optimizer, "step", explosive)
     events = run_events(corpus, tmp_path, **SAVING)
     assert [event.step for event in of(WentBack, events)] == [0, 0]
     assert events[-1].best_nats < losses(events)[0]
@@ -204,7 +205,8 @@ def test_a_corpus_that_blows_up_after_a_thousand_good_steps(tmp_path):
     table = np.where(found[:, None], np.float32(1e38), np.float32(0)).repeat(4, axis=1)
     config = TrainingConfig(
         batch=1, bptt=16, lr=1e-3, clip_norm=0, steps=1080, save_every="500",
-        precision="float32", threads=1, weight_decay=0.0, freeze_embedding=True,
+        precision="float32", threads=1, weight_decay=0.0, freeze="embedding",
+        optimizer="adamw",
     )  # fmt: skip
     events = []
     vectors = trainer.Vectors(table, np.ones(len(table), dtype=bool))
@@ -245,4 +247,4 @@ def test_gradients_of_a_step_that_was_refused_are_not_applied(corpus, tmp_path, 
 
 
 def tensors_of(optimizer):
-    return [tensor for state in optimizer.state.values() for tensor in state.values()]
+    return [tensor for moments in optimizer.moments.values() for tensor in moments.values()]

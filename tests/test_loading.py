@@ -25,7 +25,6 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import safetensors
@@ -47,7 +46,8 @@ from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
 from charnn.training.counting import count as count_ngrams
 from charnn.training.events import Ended, Stepped
-from charnn.training.loop import resume, resumed_config, train
+from charnn.training.loop import resume, resumed_config, training_config
+from charnn.training.optimizer import Optimizer, train
 from charnn.training.progress import Progress
 from charnn.training.resume import unpack
 
@@ -408,8 +408,10 @@ def unpacked(run):
         return
     model = LanguageModel(checkpoint.config.model, checkpoint.config.vocabulary)
     import_weights(model, checkpoint.weights)
-    optimizer = SimpleNamespace(state={})  # a real one takes seconds to import
-    unpack(checkpoint.folder, model, optimizer, model.initial_state(LANES))
+    config = training_config(checkpoint)
+    optimizer = Optimizer(model, config)
+    like = model.initial_state(LANES)
+    unpack(checkpoint.folder, model, optimizer, like, averaged=bool(config.average))
 
 
 def go_on(run, corpus):

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import MODEL, SMALL, final_weights, losses, metrics, of, run_events
 
-from charnn.cells import CELLS
 from charnn.checkpoint import read_checkpoint, resolve
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
@@ -25,7 +24,7 @@ from charnn.training.events import Ended, Saved, Started, Stepped
 from charnn.training.loop import train
 from charnn.training.loss import loss
 from charnn.training.process import choose_precision
-from charnn.training.schedule import affordable_steps, default_rate, interval, learning_rate
+from charnn.training.schedule import affordable_steps, interval, learning_share, validation_seconds
 from charnn.training.trainer import clip_gradients
 from charnn.training.validation import validate
 
@@ -48,28 +47,23 @@ def test_clipping_by_norm_and_by_value():
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
-    rates = [learning_rate(n, 100, 1.0, 10) for n in range(101)]
-    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
-    assert rates[9] == rates[10] == 1.0
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[100] == 0
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
-    assert learning_rate(0, 5, 1.0, 100) == 1.0  # a short run hardly warms up
-    assert learning_rate(500, None, 1.0, 100) == 1.0
-
-
-def test_larger_vocabularies_learn_at_lower_rates():
-    assert default_rate(10, "lstm") == default_rate(65, "peephole") == 0.012
-    assert default_rate(4 * 65, "gru") == pytest.approx(0.003)
-    assert all(default_rate(65, cell) > 0 for cell in CELLS)
-    assert default_rate(65, "jordan") == default_rate(65, "elman") == 0.004
+    shares = [learning_share(n, 100, 10) for n in range(101)]
+    assert shares[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert shares[9] == shares[10] == 1.0
+    assert shares[55] == pytest.approx(0.5)
+    assert shares[100] == 0
+    assert all(a > b for a, b in zip(shares[10:], shares[11:], strict=False))
+    assert learning_share(0, 5, 100) == 1.0  # a short run hardly warms up
+    assert learning_share(500, None, 100) == 1.0
 
 
 @given(step=st.floats(1e-3, 1), remaining=st.floats(1, 1e4), held_out=st.integers(0, 10**6))
 def test_the_steps_fit_the_budget(step, remaining, held_out):
     steps = affordable_steps([step] * 5, remaining, 2048, held_out)
     validations = steps / interval(steps, 2048, held_out)
-    cost = steps * step + validations * 0.5 * step * held_out / 2048
+    told = validation_seconds(steps, step, 2048, held_out)
+    assert told == pytest.approx(validations * 0.5 * step * held_out / 2048)
+    cost = steps * step + told
     assert cost <= remaining * 1.05 or steps == 1
 
 
@@ -98,7 +92,7 @@ def test_the_loss_is_a_sum_and_a_count():
 
 def test_training_learns_and_tells_what_happens(corpus, tmp_path):
     began = time.perf_counter()
-    events = run_events(corpus, tmp_path, steps=80, dropout=0.0, lr=5e-2)
+    events = run_events(corpus, tmp_path, steps=80, dropout=0.0, lr=5e-2, muon_lr=5e-2)
     assert 0 < events[-1].seconds < time.perf_counter() - began
     (started,), stepped = of(Started, events), of(Stepped, events)
     assert (started.steps, started.lanes) == (80, 4)

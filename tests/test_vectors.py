@@ -133,7 +133,7 @@ def test_a_frozen_embedding_stays_bit_for_bit_also_after_a_resume(corpus, tmp_pa
     vectors = read_vectors(tmp_path / "first", corpus.tokenizer)
     free = run(corpus, tmp_path, "free", model, vectors)
     assert not (embedding(free) == first).all()
-    frozen = run(corpus, tmp_path, "frozen", model, vectors, freeze_embedding=True)
+    frozen = run(corpus, tmp_path, "frozen", model, vectors, freeze="embedding")
     assert (embedding(frozen) == first).all()
     biases = [read_checkpoint(r, "last").weights["output.bias"] for r in (frozen, free)]
     assert all(bias.any() for bias in biases)
@@ -147,7 +147,7 @@ def test_what_was_not_found_keeps_its_own_vector(words, tmp_path):
     path = tmp_path / "v.txt"
     path.write_bytes(b"cat " + b" ".join([b"9"] * 8) + b"\n")
     vectors = read_vectors(path, words.tokenizer)
-    got = embedding(run(words, tmp_path, "run", vectors=vectors, freeze_embedding=True))
-    own = embedding(run(words, tmp_path, "own", freeze_embedding=True))
+    got = embedding(run(words, tmp_path, "run", vectors=vectors, freeze="embedding"))
+    own = embedding(run(words, tmp_path, "own", freeze="embedding"))
     assert (got[vectors.found_V] == 9).all()
     assert (got[~vectors.found_V] == own[~vectors.found_V]).all()

@@ -9,12 +9,11 @@ from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import write_out
 from charnn.cli.options import Quiet
 from charnn.cli.places import CHECKPOINTS, Inputs, bundled
-from charnn.cli.train import StopSignal, find_corpus, train_events, watch
+from charnn.cli.train import StopSignal, find_corpus, prepare, train_events, watch
 from charnn.decode.config import Decoding, GenerationConfig, SamplingConfig
 from charnn.training.config import TrainingConfig
 
 _NAME = "demo"
-_DROPOUT = 0.2
 _PAGE_TOKENS = 1800
 _TEMPERATURE = 0.6
 
@@ -32,10 +31,10 @@ def demo(
     be_quiet(quiet)
     with Inputs() as inputs:
         corpus = find_corpus(bundled("fables.txt"), inputs, _NAME)
-    # A small text is soon known by heart: more dropout than usual.
-    training = TrainingConfig(minutes=minutes, dropout=_DROPOUT, seed=seed)
+    training = TrainingConfig(minutes=minutes, seed=seed)
+    start = prepare(corpus, "auto", ModelConfig(), training, {"minutes", "seed"})
     stop = StopSignal()
-    ended = watch(train_events(corpus, ModelConfig(), training, CHECKPOINTS, _NAME, stop), stop)
+    ended = watch(train_events(start, CHECKPOINTS, _NAME, stop), stop)
     if ended.stopped:
         raise typer.Exit(stop.exit_code)
     from charnn.models import open_model

@@ -26,7 +26,8 @@ def spread_configs(command: Callable[..., None]) -> Callable[..., None]:
     """Turn each parameter that is a config dataclass into options, one for each of its fields.
 
     A field's metadata may hold ``help``, ``flags`` (the option's names, if not the field's) and
-    ``group`` (the panel it is shown in); ``option: False`` keeps it off the command line.
+    ``group`` (the panel it is shown in); ``option: False`` keeps it off the command line, and
+    ``default`` is what help shows as the default.
     """
     signature = inspect.signature(command, eval_str=True)
     configs: dict[str, Any] = {
@@ -58,10 +59,11 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.metadata.get("option", True)]
 
 
-def typed_options(context: typer.Context, cls: Any) -> dict[str, str]:
-    """The fields of a config dataclass that the user typed an option for, with its name."""
+def typed_options(context: typer.Context, *configs: Any) -> dict[str, str]:
+    """The fields of config dataclasses that the user typed an option for, with its name."""
     return {
         field.name: _flags(field)[0]
+        for cls in configs
         for field in _fields(cls)
         if (source := context.get_parameter_source(field.name)) and source.name == "COMMANDLINE"
     }
@@ -80,7 +82,7 @@ def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
         *_flags(field),
         help=field.metadata.get("help"),
         rich_help_panel=field.metadata.get("group"),
-        show_default=default not in (None, [], False),
+        show_default=field.metadata.get("default", default not in (None, [], False)),
     )
     return inspect.Parameter(
         field.name,

@@ -3,8 +3,8 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +23,7 @@ from charnn.cli.console import (
     token_bar,
     warn,
 )
-from charnn.cli.options import Json, Quiet, spread_configs
+from charnn.cli.options import Json, Quiet, spread_configs, typed_options
 from charnn.cli.places import (
     CHECKPOINTS,
     CORPORA,
@@ -38,19 +38,25 @@ from charnn.data.config import SourceConfig
 from charnn.errors import CorpusError, CorpusExistsError, UsageError
 from charnn.files import printable
 from charnn.text.config import TokenizerConfig
-from charnn.training.config import TrainingConfig
+from charnn.training.config import Size, TrainingConfig
 
 if TYPE_CHECKING:
+    from charnn.checkpoint import Checkpoint
     from charnn.data.store import TokenizedCorpus
+    from charnn.tensors import Tensors
     from charnn.training.events import Ended, Event, Saved, Started, Stepped
     from charnn.training.vectors import Vectors
 
 _LINE_SECONDS = 10.0
 _SMOOTHING = 0.98
 
+#: What a run that goes on may be told anew.
+_FREE = frozenset({"minutes", "steps", "epochs", "save_every", "device", "threads"})
+
 
 @spread_configs
 def train(
+    context: typer.Context,
     model: ModelConfig,
     ngram: NgramConfig,
     training: TrainingConfig,
@@ -67,10 +73,20 @@ def train(
             help="The recurrent cell, or ngram: count instead of learning.", show_default="lstm"
         ),
     ] = None,
+    size: Annotated[
+        Size, typer.Option(help="Of the model; auto goes by the text, the budget, the machine.")
+    ] = "auto",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
     ] = None,
+    log_dir: Annotated[
+        Path | None, typer.Option(help="Log for TensorBoard into this folder, too.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be trained, and what a budget buys."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")
     ] = False,
@@ -104,24 +120,43 @@ def train(
             "a language model cannot be bidirectional: it would see what it is to predict"
         )
     stop = StopSignal()
+    typed = typed_options(context, ModelConfig, TrainingConfig)
+    counting = typed_options(context, NgramConfig)
+    shape = {
+        **({"cell": "--cell"} if cell else {}),
+        **({"size": "--size"} if size != "auto" else {}),
+    }
     if resume:
-        if output is not None:
-            raise UsageError("--resume goes on in the run's own folder; leave out -o")
-        if cell is not None or model != ModelConfig() or ngram != NgramConfig():
-            raise UsageError("--resume keeps the run's model; leave out its options")
-        events = resume_events(corpus, training, stop)
+        if output is not None or dry_run:
+            raise UsageError("--resume goes on in the run's own folder; leave out -o and --dry-run")
+        _refuse(typed | counting | shape, "--resume keeps the run's settings", but=_FREE)
+        events = resume_events(corpus, {name: getattr(training, name) for name in typed}, stop)
     else:
-        cell = cell or "lstm"
-        _check_together(cell, model, ngram, training)
-        if cell != "ngram":
-            model = replace(model, cell=cell)
+        if cell == "ngram":
+            _refuse(typed | shape, "--cell ngram is counted, not trained", but={"cell"})
+        else:
+            _refuse(counting, f"--cell {cell or 'lstm'} is trained, not counted")
+            model = replace(model, cell=cell or "lstm")
+        begin = None
+        if training.from_checkpoint is not None:
+            architecture = typed_options(context, ModelConfig) | shape
+            _refuse(architecture, "--from keeps the model's architecture")
+            begin = _read(Path(training.from_checkpoint))
         with Inputs() as inputs:
-            tokenized = find_corpus(corpus, inputs)
+            tokenized = find_corpus(corpus, inputs, begin=begin, extend=training.extend_vocabulary)
         folder, name = _run_place(output, tokenized)
         if cell == "ngram":
             _count(tokenized, ngram, folder, name, json=json)
             return
-        events = train_events(tokenized, model, training, folder, name, stop)
+        start = prepare(tokenized, size, model, training, typed.keys(), begin)
+        if dry_run:
+            _rehearse(start, json=json)
+            return
+        events = train_events(start, folder, name, stop)
+    if log_dir is not None:
+        from charnn.training.tensorboard import logged
+
+        events = logged(events, log_dir)
     ended = watch(events, stop)
     if json:
         Payload().json(
@@ -138,25 +173,10 @@ def train(
         raise typer.Exit(stop.exit_code)
 
 
-def _check_together(
-    cell: str, model: ModelConfig, ngram: NgramConfig, training: TrainingConfig
-) -> None:
-    """Refuse options of one kind of model that were given with the other."""
-    counts = cell == "ngram"
-    given = _given(model) | _given(training) if counts else _given(ngram)
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
-        what = "counted, not trained" if counts else "trained, not counted"
-        raise UsageError(f"--cell {cell} is {what}; leave out {options}")
-
-
-def _given(config: Any) -> dict[str, Any]:
-    """The settings that are not the defaults."""
-    return {
-        field.name: value
-        for field in fields(config)
-        if (value := getattr(config, field.name)) != field.default
-    }
+def _refuse(typed: Mapping[str, str], why: str, but: Set[str] = frozenset()) -> None:
+    """Refuse options that make no sense, if any was typed."""
+    if wrong := [option for name, option in typed.items() if name not in but]:
+        raise UsageError(f"{why}; leave out {', '.join(sorted(wrong))}")
 
 
 def _count(
@@ -227,10 +247,18 @@ class StopSignal:
         self.exit_code = 128 + number
 
 
-def find_corpus(path: Path | None, inputs: Inputs, name: str = "") -> "TokenizedCorpus":
+def find_corpus(
+    path: Path | None,
+    inputs: Inputs,
+    name: str = "",
+    *,
+    begin: "Checkpoint | None" = None,
+    extend: bool = False,
+) -> "TokenizedCorpus":
     """The corpus that is meant: a tokenized one, a text, the newest, or the bundled one.
 
-    A text is tokenized into ``corpora/NAME``; the name is the text's own, if none is given.
+    A text is tokenized into ``corpora/NAME``; the name is the text's own, if none is given; and
+    with the tokenizer of the model that training begins with.
     """
     from charnn.data.store import TokenizedCorpus, is_corpus
 
@@ -247,7 +275,9 @@ def find_corpus(path: Path | None, inputs: Inputs, name: str = "") -> "Tokenized
         raise CorpusError(f"no such corpus or text: {path}", "charnn tokenize makes one of a text")
     target = CORPORA / (name or inputs.name(path))
     try:
-        return make_corpus(SourceConfig((path,)), TokenizerConfig(), target)
+        like = None if begin is None else begin.tokenizer
+        source = SourceConfig((path,))
+        return make_corpus(source, TokenizerConfig(), target, like=like, extend=extend)
     except CorpusExistsError as error:
         raise CorpusExistsError(
             error.message, f"train on it with charnn train {target}, or tokenize with another -o"
@@ -262,29 +292,55 @@ def _run_place(output: Path | None, corpus: "TokenizedCorpus") -> tuple[Path, st
     return output.parent, output.name
 
 
-def train_events(
+@dataclass(frozen=True)
+class Start:
+    """What a new run begins with."""
+
+    corpus: "TokenizedCorpus"
+    model: ModelConfig
+    training: TrainingConfig
+    vectors: "Vectors | None"
+    weights: "Tensors | None"
+
+
+def prepare(
     corpus: "TokenizedCorpus",
+    size: Size,
     model: ModelConfig,
     training: TrainingConfig,
-    folder: Path,
-    name: str,
-    stop: Callable[[], bool],
-) -> "Iterator[Event]":
-    """A new run, with what is to be said of it."""
-    from charnn.training.loop import train
+    given: Set[str],
+    begin: "Checkpoint | None" = None,
+) -> Start:
+    """Choose what was not given, load what it begins with, and say what will be trained."""
+    from charnn.training.process import matrix_rate
+    from charnn.training.recipe import Setting, complete
 
-    if _held_out(corpus) < 2:
-        warn("nothing is held out, so the last model counts as the best")
-    vectors = None
-    if training.embedding_from is not None:
+    vectors = weights = None
+    if begin is not None:
+        from charnn.training.beginning import weights_from
+
+        model, weights = weights_from(begin, corpus.tokenizer)
+        training = replace(training, from_checkpoint=printable(begin.path))
+        given = given | {field.name for field in fields(ModelConfig)}
+        added = corpus.header.vocabulary - begin.config.vocabulary
+        say(facts({"from": f"{begin.path}" + (f", {added:,} symbols added" if added else "")}))
+        if added and training.freeze == "embedding":
+            warn(f"{added:,} symbols that are new keep the mean of the old ones, frozen too")
+    elif training.embedding_from is not None:
         from charnn.training.vectors import read_vectors
 
         path = Path(training.embedding_from)
         training = replace(training, embedding_from=printable(path))
         vectors = read_vectors(find_run(path), corpus.tokenizer)
-        model = _fitting(model, vectors, training)
-    elif training.freeze_embedding:
-        warn("--freeze-embedding without --embedding-from keeps random vectors")
+        model, given = _fitting(model, vectors, training, given), given | {"embedding"}
+    elif training.freeze == "embedding":
+        warn("--freeze embedding without --from or --embedding-from keeps random vectors")
+    setting = Setting(
+        corpus.header.splits["train"].tokens,
+        corpus.header.vocabulary,
+        matrix_rate(training.device, training.precision, training.threads),
+    )
+    model, training = complete(setting, size, model, training, given)
     parts = count_parameters(model, corpus.header.vocabulary)
     say(
         facts(
@@ -297,10 +353,81 @@ def train_events(
             }
         )
     )
+    return Start(corpus, model, training, vectors, weights)
+
+
+def train_events(
+    start: Start, folder: Path, name: str, stop: Callable[[], bool]
+) -> "Iterator[Event]":
+    """A new run, with what is to be said of it."""
+    from charnn.training.loop import train
+
+    if _held_out(start.corpus) < 2:
+        warn("nothing is held out, so the last model counts as the best")
     taken = folder / name
     if (taken / "last").exists():
         say(f"{taken} is there already; to go on with it: charnn train --resume {quoted(taken)}")
-    yield from train(corpus, model, training, folder, name, vectors=vectors, stop=stop)
+    yield from train(
+        start.corpus,
+        start.model,
+        start.training,
+        folder,
+        name,
+        vectors=start.vectors,
+        weights=start.weights,
+        stop=stop,
+    )
+
+
+def _read(path: Path) -> "Checkpoint":
+    from charnn.checkpoint import read_checkpoint
+
+    return read_checkpoint(find_run(path))
+
+
+def _rehearse(start: Start, *, json: bool) -> None:
+    """Take a few steps of a run, keep nothing, and say what a budget buys."""
+    from charnn.training.loop import rehearse
+
+    told = rehearse(
+        start.corpus, start.model, start.training, vectors=start.vectors, weights=start.weights
+    )
+    epoch = told.steps_per_epoch * told.step_seconds
+    say(
+        facts(
+            {
+                "step": f"{1000 * told.step_seconds:,.0f} ms for {told.tokens_per_step:,} tokens: "
+                f"{told.tokens_per_step / told.step_seconds:,.0f} tokens/s",
+                "epoch": f"{told.steps_per_epoch:,.0f} steps, {_clock(epoch)}",
+                "buys": f"{told.steps:,} steps, {told.steps / told.steps_per_epoch:.3g} epochs, "
+                f"{_clock(told.seconds)} with validations",
+            },
+            width=6,
+        )
+    )
+    if json:
+        parameters = sum(count_parameters(start.model, start.corpus.header.vocabulary).values())
+        Payload().json(
+            {
+                "parameters": parameters,
+                **asdict(start.model),
+                **asdict(told),
+                "settings": asdict(start.training),
+            }
+        )
+
+
+def _clock(seconds: float) -> str:
+    """A time span, as people say it.
+
+    >>> _clock(8), _clock(75), _clock(7300)
+    ('8 s', '1:15 min', '2:01 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours}:{minutes_left:02} h" if hours else f"{minutes}:{seconds:02} min"
 
 
 def _held_out(corpus: "TokenizedCorpus") -> int:
@@ -316,10 +443,12 @@ def _corpus_facts(corpus: "TokenizedCorpus") -> dict[str, object]:
     }
 
 
-def _fitting(model: ModelConfig, vectors: "Vectors", training: TrainingConfig) -> ModelConfig:
+def _fitting(
+    model: ModelConfig, vectors: "Vectors", training: TrainingConfig, given: Set[str]
+) -> ModelConfig:
     """The model whose embedding is as large as the vectors; says how many symbols have one."""
     size = vectors.vectors_VE.shape[1]
-    if model.embedding not in (ModelConfig().embedding, size):
+    if "embedding" in given and model.embedding != size:
         raise UsageError(
             f"--embedding {model.embedding} does not fit {training.embedding_from}, whose vectors "
             f"have {size} numbers",
@@ -329,25 +458,20 @@ def _fitting(model: ModelConfig, vectors: "Vectors", training: TrainingConfig) -
     if not found:
         raise UsageError(f"{training.embedding_from} has a vector for no symbol of the corpus")
     say(facts({"vectors": f"{found:,} of {wanted:,} symbols found in {training.embedding_from}"}))
-    if training.freeze_embedding and found < wanted:
+    if training.freeze == "embedding" and found < wanted:
         warn(f"{wanted - found:,} symbols keep random vectors, frozen too")
     return replace(model, embedding=size)
 
 
 def resume_events(
-    run: Path | None, training: TrainingConfig, stop: Callable[[], bool]
+    run: Path | None, settings: Mapping[str, Any], stop: Callable[[], bool]
 ) -> "Iterator[Event]":
     """A run that goes on, with what is to be said of it."""
     from charnn.training.loop import resume, resumed_config
 
     run = _whole_run(find_run(run))
     config, corpus = resumed_config(run)
-    given = _given(training)
-    free = {"minutes", "steps", "epochs", "save_every", "device", "threads"}
-    if settings := given.keys() - free:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(settings))
-        raise UsageError(f"--resume keeps the run's settings; leave out {options}")
-    config = replace(config, **given)
+    config = replace(config, **settings)
     yield from resume(run, corpus_of(corpus, run), config, stop=stop)
 
 

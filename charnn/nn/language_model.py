@@ -20,14 +20,23 @@ class LanguageModel(nn.Module):
         vocabulary: V, the number of ids.
         dropout: the share of features that are dropped in training: behind the embedding, between
             the layers, and before the output.
+        weight_dropout: the share of the weights from state to state that is dropped.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: int,
+        dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         E, H = config.embedding, config.hidden
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, E) if E else None
-        self.recurrent = Recurrent(config.cell, E or vocabulary, H, config.layers, dropout)
+        self.recurrent = Recurrent(
+            config.cell, E or vocabulary, H, config.layers, dropout, weight_dropout
+        )
         self.dropout = LockedDropout(dropout)
         self.projection = nn.Linear(H, E, bias=False) if config.tied and E != H else None
         self.output = nn.Linear(E if config.tied else H, vocabulary)

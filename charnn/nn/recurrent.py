@@ -2,6 +2,8 @@
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
 
 from charnn.cells import CELLS
 from charnn.nn.cells import LAYERS, State
@@ -42,6 +44,9 @@ class Recurrent(nn.Module):
         hidden: H.
         layers: how many.
         dropout: the share of what a layer hands to the next that is dropped in training.
+        weight_dropout: the share of the weights from state to state that is dropped in training,
+            others for each window. Merity et al. (2018), "Regularizing and Optimizing LSTM Language
+            Models", section 2.
         bidirectional: whether a second cell in each layer reads the window backwards.
     """
 
@@ -52,6 +57,7 @@ class Recurrent(nn.Module):
         hidden: int,
         layers: int,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         *,
         bidirectional: bool = False,
     ) -> None:
@@ -63,7 +69,7 @@ class Recurrent(nn.Module):
         self.backward_layers = nn.ModuleList(
             LAYERS[cell](size, hidden) for size in read if bidirectional
         )
-        self.dropout = LockedDropout(dropout)
+        self.dropout, self.weight_dropout = LockedDropout(dropout), weight_dropout
         for name, parameter in self.named_parameters():
             kind = name.rpartition(".")[2].removesuffix("_l0")
             if kind.startswith("bias") or kind == "weight_ch":
@@ -84,15 +90,25 @@ class Recurrent(nn.Module):
             if n:
                 x_BTI = self.dropout(x_BTI)
             now, state = state[: self.arrays], state[self.arrays :]
-            outputs_BTH, after = layer(x_BTI, now)
+            outputs_BTH, after = self._run(layer, x_BTI, now)
             new_state += after
             if self.backward_layers:
                 now, state = state[: self.arrays], state[self.arrays :]
-                mirrored_BTH, after = self.backward_layers[n](x_BTI.flip(1), now)
+                mirrored_BTH, after = self._run(self.backward_layers[n], x_BTI.flip(1), now)
                 outputs_BTH = torch.cat((outputs_BTH, mirrored_BTH.flip(1)), 2)
                 new_state += after
             x_BTI = outputs_BTH
         return x_BTI, new_state
+
+    def _run(self, layer: nn.Module, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        if not (self.training and self.weight_dropout):
+            return layer(x_BTI, state)  # type: ignore[no-any-return]
+        dropped = {
+            name: F.dropout(weight, self.weight_dropout)
+            for name, weight in layer.named_parameters()
+            if weight.ndim == 2 and not name.startswith("weight_ih")
+        }
+        return functional_call(layer, dropped, (x_BTI, state))  # type: ignore[no-any-return]
 
 
 def detach(state: State) -> State:

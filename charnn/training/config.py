@@ -8,15 +8,26 @@ from charnn.errors import UsageError
 from charnn.typed import check_types
 
 Precision = Literal["auto", "float32", "bfloat16"]
+OptimizerName = Literal["muon", "adamw"]
+Size = Literal["auto", "small", "medium", "large"]
+Part = Literal["nothing", "embedding"]
 
+
+#: Help's word for a default that depends on the corpus and the budget.
+_RECIPE = "by recipe"
+_BEGIN = "What it begins with"
 
 #: More minutes, steps or epochs than anyone has.
 _MOST = 1_000_000_000
 _MOST_THREADS = 1024
 
 
-def _option(default: Any, help: str, *flags: str, group: str = "Training") -> Any:
-    return field(default=default, metadata={"help": help, "flags": flags, "group": group})
+def _option(
+    default: Any, help: str, *flags: str, group: str = "Training", shown: str | None = None
+) -> Any:
+    """A field that is an option; ``shown`` stands for a default that the recipe may change."""
+    metadata = {"help": help, "flags": flags, "group": group}
+    return field(default=default, metadata=metadata | ({"default": shown} if shown else {}))
 
 
 @dataclass(frozen=True)
@@ -61,27 +72,51 @@ class TrainingConfig:
     epochs: float | None = _option(
         None, "Train until every token was read this often.", group="Budget"
     )
-    batch: int = _option(32, "Lanes that read the corpus side by side.")
-    bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
-    dropout: float = _option(0.1, "Share of activations dropped behind every layer.")
+    batch: int = _option(32, "Lanes that read the corpus side by side.", shown=_RECIPE)
+    bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.", shown=_RECIPE)
+    dropout: float = _option(
+        0.1,
+        "Share of features dropped, the same through a window, behind every layer.",
+        shown=_RECIPE,
+    )
+    weight_dropout: float = _option(
+        0.0, "Share of the weights from state to state dropped, others for each window."
+    )
     reset: float = _option(
         0.02,
         "Share of lanes that begin a window afresh, so that the model also learns to begin.",
     )
-    lr: float | None = _option(
-        None,
-        "Peak learning rate; it warms up, then falls to zero. By default 0.012 for 65 symbols, "
-        "less for more; half for a GRU, a third for cells without gates.",
+    optimizer: OptimizerName = _option(
+        "muon", "What updates the matrices between units: muon, or adamw as for all the rest."
     )
+    lr: float = _option(
+        0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=_RECIPE
+    )
+    muon_lr: float = _option(0.02, "Peak learning rate of Muon, which follows the same course.")
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
-    weight_decay: float = _option(0.01, "Decoupled weight decay of AdamW.")
+    weight_decay: float = _option(0.02, "Decoupled weight decay.", shown=_RECIPE)
+    average: float = _option(
+        0.998,
+        "Validate and save an average of the weights, in which those of a step ago count so much "
+        "of those of now; 0: do not.",
+    )
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
     clip_value: float = _option(0.0, "Cut each gradient entry off at this size; 0: do not.")
+    from_checkpoint: str | None = _option(
+        None,
+        "Begin with this model, trained before, and go on with it on this text.",
+        "--from",
+        group=_BEGIN,
+    )
+    extend_vocabulary: bool = _option(
+        False, "With --from: add the symbols of the text that the model lacks.", group=_BEGIN
+    )
     embedding_from: str | None = _option(
         None,
         "Begin with the embedding of this checkpoint, or word2vec or GloVe text file, at its size.",
+        group=_BEGIN,
     )
-    freeze_embedding: bool = _option(False, "Never change the embedding.")
+    freeze: Part = _option("nothing", "What training never changes.", group=_BEGIN)
     seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed")
     save_every: str | None = _option(
         None,
@@ -111,6 +146,10 @@ class TrainingConfig:
             if not 0 < value <= _MOST:
                 raise UsageError(f"{name} must be above 0 and at most {_MOST:,}, not {value}")
         self._check_numbers()
+        if self.from_checkpoint is not None and self.embedding_from is not None:
+            raise UsageError("--from and --embedding-from exclude each other")
+        if self.extend_vocabulary and self.from_checkpoint is None:
+            raise UsageError("--extend-vocabulary extends that of a model: name it with --from")
         if self.save_every is not None:
             Interval.parse(self.save_every)
 
@@ -123,13 +162,16 @@ class TrainingConfig:
                 raise UsageError(f"--{option} must be at least {least}, not {value}")
         if self.threads > _MOST_THREADS:
             raise UsageError(f"--threads must be at most {_MOST_THREADS}, not {self.threads}")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
-        if self.lr == 0:
-            raise UsageError("--lr must be above 0")
+        for name in ("dropout", "weight_dropout", "average"):
+            value, option = getattr(self, name), name.replace("_", "-")
+            if not 0 <= value < 1:
+                raise UsageError(f"--{option} must be at least 0 and below 1, not {value}")
+        for name in ("lr", "muon_lr"):
+            if getattr(self, name) == 0:
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0")
         if not 0 <= self.reset <= 1:
             raise UsageError(f"--reset must be from 0 to 1, not {self.reset}")
-        for name in ("lr", "weight_decay", "clip_norm", "clip_value"):
-            value, option = getattr(self, name) or 0, name.replace("_", "-")
+        for name in ("lr", "muon_lr", "weight_decay", "clip_norm", "clip_value"):
+            value, option = getattr(self, name), name.replace("_", "-")
             if not 0 <= value <= _MOST:
                 raise UsageError(f"--{option} must be from 0 to {_MOST:,}, not {value}")

@@ -1,24 +1,32 @@
 """The training loop. It yields what happens; whoever runs it draws."""
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from charnn.architecture import ModelConfig, NgramConfig
-from charnn.checkpoint import read_checkpoint
+from charnn.checkpoint import Checkpoint, read_checkpoint
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError, CorpusError, UsageError
+from charnn.tensors import Tensors
 from charnn.training import metrics
 from charnn.training.config import Interval, TrainingConfig
 from charnn.training.events import Ended, Event, Saved, Started, Stepped
 from charnn.training.progress import MOST_STEPS
 from charnn.training.run import new_run, open_run, settings
-from charnn.training.schedule import affordable_steps, interval, is_timed
+from charnn.training.schedule import affordable_steps, interval, is_timed, validation_seconds
 from charnn.training.trainer import DivergedError, Trainer
 from charnn.training.vectors import Vectors
 
 _SAVE_MINUTES = 5.0
+
+#: A rehearsal: at most so many steps or seconds; the first ones are slower than the rest.
+_REHEARSED_STEPS, _REHEARSED_SECONDS, _UNLIKE_OTHERS = 20, 10.0, 3
+
+#: How runs were trained whose checkpoints, of format 2 or before, do not say so.
+_BEFORE_FORMAT_3: dict[str, Any] = {"optimizer": "adamw", "average": 0.0}
 
 
 def train(
@@ -29,6 +37,7 @@ def train(
     name: str,
     *,
     vectors: Vectors | None = None,
+    weights: Tensors | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Train a new model.
@@ -40,6 +49,7 @@ def train(
         folder: where runs are kept.
         name: the run's name; if it is taken, NAME-2.
         vectors: what the embedding begins with.
+        weights: what all of the model begins with.
         stop: asked after every step, and in between; True, which it then must remain, saves and
             ends the run.
 
@@ -48,7 +58,7 @@ def train(
         OutputError: the run cannot be written.
         TrainingError: it diverges, whatever the learning rate.
     """
-    trainer = Trainer(corpus, model, config, folder / name, vectors)
+    trainer = Trainer(corpus, model, config, folder / name, vectors, weights)
     with new_run(folder, name, settings(corpus, model, config)) as run:
         trainer.run = run
         trainer.plan()
@@ -98,6 +108,49 @@ def resume(
         yield from _run(trainer, stop)
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """How fast a run would be, and what its budget buys."""
+
+    step_seconds: float
+    """A step's time, at the median."""
+    tokens_per_step: int
+    steps_per_epoch: float
+    steps: int
+    """Steps that the budget buys."""
+    seconds: float
+    """What they take, with validations."""
+
+
+def rehearse(
+    corpus: TokenizedCorpus,
+    model: ModelConfig,
+    config: TrainingConfig,
+    *,
+    vectors: Vectors | None = None,
+    weights: Tensors | None = None,
+) -> Rehearsal:
+    """Take some steps of a run, and write nothing. The arguments are those of ``train``."""
+    trainer = Trainer(corpus, model, config, Path(), vectors, weights)
+    trainer.plan()
+    seconds: list[float] = []
+    while len(seconds) < _REHEARSED_STEPS and sum(seconds) < _REHEARSED_SECONDS:
+        before = trainer.progress.seconds
+        trainer.take_step()
+        seconds.append(trainer.progress.seconds - before)
+    step_seconds = statistics.median(seconds[_UNLIKE_OTHERS:] or seconds)
+    tokens, held_out = trainer.tokens_per_step, len(trainer.held_out)
+    budget = 60 * (config.minutes or config.default_minutes)
+    steps = trainer.progress.steps or affordable_steps([step_seconds], budget, tokens, held_out)
+    return Rehearsal(
+        step_seconds,
+        tokens,
+        trainer.windows.per_epoch,
+        steps,
+        steps * step_seconds + validation_seconds(steps, step_seconds, tokens, held_out),
+    )
+
+
 def resumed_config(run: Path) -> tuple[TrainingConfig, Mapping[str, Any]]:
     """The settings of a run, without the budget that is used up, and what it knows of its corpus.
 
@@ -105,12 +158,22 @@ def resumed_config(run: Path) -> tuple[TrainingConfig, Mapping[str, Any]]:
         CheckpointError: there is no checkpoint, or it is damaged.
     """
     checkpoint = read_checkpoint(run, "last")
+    return training_config(checkpoint), checkpoint.config.corpus
+
+
+def training_config(checkpoint: Checkpoint) -> TrainingConfig:
+    """How a checkpoint was trained, without the budget.
+
+    Raises:
+        CheckpointError: its settings are damaged.
+    """
+    fields = _BEFORE_FORMAT_3 | dict(checkpoint.config.training)
+    if fields.pop("freeze_embedding", False):
+        fields["freeze"] = "embedding"
     try:
-        fields = dict(checkpoint.config.training)
-        config = TrainingConfig(**{**fields, "minutes": None, "steps": None, "epochs": None})
-        return config, checkpoint.config.corpus
+        return TrainingConfig(**{**fields, "minutes": None, "steps": None, "epochs": None})
     except (TypeError, KeyError, UsageError) as error:
-        raise CheckpointError(f"{run} is damaged: its settings: {error}") from None
+        raise CheckpointError(f"{checkpoint.path} is damaged: its settings: {error}") from None
 
 
 def _run(trainer: Trainer, stop: Callable[[], bool]) -> Iterator[Event]:

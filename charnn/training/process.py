@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from charnn.training.config import Precision
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_MAX = 32 << 20
 _INT_MAX = 2**31 - 1
+
+#: Products that are timed to find out what the machine can do; the fastest counts.
+_PRODUCTS = 8
 
 
 def find_device(name: str) -> torch.device:
@@ -52,6 +56,20 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         native = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return "bfloat16" if native else "float32"
+
+
+def matrix_rate(device: str, precision: Precision, threads: int) -> float:
+    """Floating-point operations a second in matrix products of the size that training has."""
+    place = find_device(device)
+    dtype = getattr(torch, choose_precision(precision, place))
+    use_threads(threads)
+    a, b = (torch.ones(shape, dtype=dtype, device=place) for shape in ((2048, 512), (512, 1024)))
+    seconds = []
+    for _ in range(_PRODUCTS):
+        began = time.perf_counter()
+        (a @ b)[0, 0].item()
+        seconds.append(time.perf_counter() - began)
+    return 2 * 2048 * 512 * 1024 / min(seconds)
 
 
 def use_threads(threads: int) -> None:

@@ -14,21 +14,31 @@ from charnn.manifest import VerifiedFolder
 from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, named_weights
 from charnn.tensors import Layout, TensorFile, open_tensors
+from charnn.training.optimizer import Optimizer
 from charnn.training.progress import Progress
 
 _PROGRESS, _TENSORS = "progress.json", "state.safetensors"
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 _STATES = ("F32", "BF16", "F16")
 
 
 def pack(
-    progress: Progress, model: LanguageModel, optimizer: torch.optim.Optimizer, state: State
+    progress: Progress, model: LanguageModel, optimizer: Optimizer, state: State, *, averaged: bool
 ) -> dict[str, bytes]:
-    """The files of ``training/``: progress, the optimizer's moments, the carried state."""
+    """The files of ``training/``: progress, the optimizer's moments, the carried state.
+
+    Args:
+        progress: where the run is.
+        model: the one that learns.
+        optimizer: of its parameters.
+        state: what was carried.
+        averaged: whether the checkpoint's own weights are an average; the model's are kept here.
+    """
     tensors = {f"state.{n}": array.contiguous() for n, array in enumerate(state)}
-    for name, parameter in _trained(model).items():
-        for moment in _MOMENTS:
-            tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
+    for name, moments in optimizer.moments.items():
+        tensors |= {f"optimizer.{moment}.{name}": tensor for moment, tensor in moments.items()}
+    if averaged:
+        weights = named_weights(model).items()
+        tensors |= {f"weights.{name}": tensor.detach() for name, tensor in weights}
     return {
         _PROGRESS: to_json(asdict(progress)).encode(),
         _TENSORS: safetensors.torch.save(tensors),
@@ -38,16 +48,19 @@ def pack(
 def unpack(
     folder: VerifiedFolder,
     model: LanguageModel,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     like: State,
+    *,
+    averaged: bool,
 ) -> tuple[Progress, State]:
-    """Put the optimizer back and return the rest.
+    """Put the model that learns and its optimizer back and return the rest.
 
     Args:
         folder: the checkpoint.
-        model: its parameters are those that the optimizer learns.
+        model: gets its weights back, if the checkpoint's are an average.
         optimizer: gets its moments back.
         like: a state of the shape that was carried.
+        averaged: whether the checkpoint's own weights are an average.
 
     Raises:
         CheckpointError: the checkpoint has none of it, or what does not fit the model.
@@ -58,40 +71,36 @@ def unpack(
             "only what charnn train saved can be gone on with",
         )
     folder.require(f"{TRAINING}/{_TENSORS}")
-    trained = _trained(model)
+    restored = {
+        f"optimizer.{moment}.{name}": tensor
+        for name, moments in optimizer.moments.items()
+        for moment, tensor in moments.items()
+    }
+    if averaged:
+        restored |= {f"weights.{name}": tensor for name, tensor in named_weights(model).items()}
     try:
         progress = Progress.from_fields(json.loads(folder.read(f"{TRAINING}/{_PROGRESS}")))
         with open_tensors(folder.path / TRAINING / _TENSORS, "pt") as file:
-            file.expect(_layout(trained, like, file))
-            # What is mapped from the file must not change with it.
-            tensors = {name: tensor.clone() for name, tensor in file.read().items()}
+            layout = {name: (tuple(tensor.shape), "F32") for name, tensor in restored.items()}
+            file.expect({**layout, **_states(like, file)})
+            tensors = file.read()
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder.path} is damaged: {TRAINING}: {error}") from None
-    for name, parameter in trained.items():
-        optimizer.state[parameter] = {
-            moment: tensors[f"optimizer.{moment}.{name}"].to(parameter.device)
-            for moment in _MOMENTS
-        }
-    state = tuple(tensors[f"state.{n}"].to(array.device) for n, array in enumerate(like))
+    with torch.no_grad():
+        for name, tensor in restored.items():
+            tensor.copy_(tensors[name])
+    # What is mapped from the file must not change with it.
+    state = tuple(tensors[f"state.{n}"].clone().to(array.device) for n, array in enumerate(like))
     return progress, state
 
 
-def _layout(trained: dict[str, torch.Tensor], like: State, file: TensorFile) -> Layout:
-    """The tensors that must be there. A state has the precision of the products that made it."""
+def _states(like: State, file: TensorFile) -> Layout:
+    """A state's tensors. They have the precision of the products that made them."""
     layout = {}
     for n, array in enumerate(like):
         _, kind = file.described(f"state.{n}") or ((), "")
         layout[f"state.{n}"] = (tuple(array.shape), kind if kind in _STATES else "F32")
-    for name, parameter in trained.items():
-        for moment in _MOMENTS:
-            shape = () if moment == "step" else tuple(parameter.shape)
-            layout[f"optimizer.{moment}.{name}"] = (shape, "F32")
     return layout
-
-
-def _trained(model: LanguageModel) -> dict[str, torch.Tensor]:
-    """The parameters that an optimizer has a state for."""
-    return {name: tensor for name, tensor in named_weights(model).items() if tensor.requires_grad}
 
 
 def dropout_seed(seed: int, step: int) -> int:

@@ -4,11 +4,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
@@ -32,13 +35,15 @@ from charnn.nn.cells import State
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights
 from charnn.nn.recurrent import detach
 from charnn.step import pad
+from charnn.tensors import Tensors
 from charnn.training.config import TrainingConfig
 from charnn.training.events import Saved, Stepped, WentBack
 from charnn.training.loss import loss
+from charnn.training.optimizer import Optimizer
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
 from charnn.training.progress import MOST_STEPS, Progress
 from charnn.training.resume import dropout_seed, pack, unpack
-from charnn.training.schedule import MOST_HALVINGS, default_rate, learning_rate, warm_up_steps
+from charnn.training.schedule import MOST_HALVINGS, learning_share, warm_up_steps
 from charnn.training.validation import validate
 from charnn.training.vectors import Vectors
 
@@ -86,6 +91,7 @@ class Trainer:
         config: how it is trained.
         run: its folder.
         vectors: what the embedding begins with.
+        weights: what all of the model begins with.
     """
 
     def __init__(
@@ -95,17 +101,15 @@ class Trainer:
         config: TrainingConfig,
         run: Path,
         vectors: Vectors | None = None,
+        weights: Tensors | None = None,
     ) -> None:
-        if not model.embedding and (config.embedding_from or config.freeze_embedding):
+        if not model.embedding and (config.embedding_from or config.freeze == "embedding"):
             raise UsageError("--embedding 0 has no embedding to load or to freeze")
         self.device = find_device(config.device)
         # What was chosen is saved, so that a resumed run computes alike wherever it goes on.
-        lr = default_rate(corpus.header.vocabulary, model.cell)
-        self.peak = lr if config.lr is None else config.lr
-        precision = choose_precision(config.precision, self.device)
-        config = replace(config, precision=precision, lr=self.peak)
+        config = replace(config, precision=choose_precision(config.precision, self.device))
         self.corpus, self.model_config, self.config, self.run = corpus, model, config, run
-        self.vectors = vectors
+        self.vectors, self.weights = vectors, weights
         use_threads(config.threads)
         keep_freed_memory()
         tokens = corpus.tokens("train")
@@ -124,15 +128,20 @@ class Trainer:
         """A model that has learned nothing yet: the same one every time."""
         config, V = self.config, self.corpus.header.vocabulary
         torch.manual_seed(config.seed)
-        self.model = LanguageModel(self.model_config, V, config.dropout).to(self.device)
+        self.model = LanguageModel(self.model_config, V, config.dropout, config.weight_dropout).to(
+            self.device
+        )
         if self.vectors is not None:
             self.model.set_embedding(self.vectors.vectors_VE, self.vectors.found_V)
-        if config.freeze_embedding:
+        if self.weights is not None:
+            import_weights(self.model, self.weights)
+        if config.freeze == "embedding":
             self.model.freeze_embedding()
         self.parameters = list(self.model.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.peak, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = Optimizer(self.model, config)
+        self.averaged: AveragedModel | None = None
+        if config.average:
+            self.averaged = AveragedModel(self.model, avg_fn=partial(_mix, config.average))
         self.state: State = self.model.initial_state(self.lanes)
         self.progress = Progress()
 
@@ -153,9 +162,14 @@ class Trainer:
         return len(self.held_out) > 1
 
     @property
-    def rate(self) -> float:
-        """The peak learning rate, as often halved as training diverged."""
-        return self.peak * 0.5**self.progress.halvings
+    def saved_model(self) -> LanguageModel:
+        """The model that is validated and saved: with averaged weights, if they are averaged."""
+        return self.model if self.averaged is None else cast(LanguageModel, self.averaged.module)
+
+    def _share(self) -> float:
+        """The share of the peak learning rates, as often halved as training diverged."""
+        at = self.progress
+        return learning_share(at.step, at.steps, self.config.warm_up) * 0.5**at.halvings
 
     def autocast(self) -> torch.autocast:
         """Matrix products in bfloat16, if that is the precision."""
@@ -168,9 +182,14 @@ class Trainer:
         Raises:
             CheckpointError: it holds no training state, or one that does not fit.
         """
-        import_weights(self.model, checkpoint.weights)
+        import_weights(self.saved_model, checkpoint.weights)
         folder, like = checkpoint.folder, self.model.initial_state(self.lanes)
-        self.progress, self.state = unpack(folder, self.model, self.optimizer, like)
+        averaged = self.averaged is not None
+        self.progress, self.state = unpack(
+            folder, self.model, self.optimizer, like, averaged=averaged
+        )
+        if self.averaged is not None:
+            self.averaged.n_averaged.fill_(self.progress.step)
         self.saved = checkpoint.path
 
     def mend(self, nats: float | None) -> None:
@@ -222,7 +241,7 @@ class Trainer:
         """
         began = time.perf_counter()
         config, at = self.config, self.progress
-        rate = learning_rate(at.step, at.steps, self.rate, config.warm_up)
+        share = self._share()
         torch.manual_seed(dropout_seed(config.seed, at.step))
         inputs_BT, labels_BT = (
             torch.from_numpy(array).to(self.device) for array in self.windows[at.step]
@@ -231,14 +250,14 @@ class Trainer:
         state = tuple(array * kept_B1 for array in self.state)
         with self.autocast():
             nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), state)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)
         train_nats = float(nats.detach()) / count
         at.average_nats = self._checked_average(train_nats, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(share)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         self.state = detach(state)
         at.step += 1
         at.unlogged_nats.append(train_nats)
@@ -249,7 +268,7 @@ class Trainer:
             at.step * self.tokens_per_step,
             at.seconds,
             train_nats,
-            rate,
+            share * config.lr,
             norm,
         )
 
@@ -299,7 +318,7 @@ class Trainer:
             kept = f"{self.run} keeps what was saved; " if self.saved else ""
             raise TrainingError(
                 f"{error.message}, though the learning rate was halved {at.halvings} times",
-                f"{kept}begin again with a lower --lr than {self.peak:g}",
+                f"{kept}begin again with a lower --lr than {self.config.lr:g}",
             )
         self._begin()
         if self.saved is not None:
@@ -308,8 +327,8 @@ class Trainer:
                 self.restore(read_checkpoint(self.run, "best"))
         # The time is gone, and the plan stays.
         self.progress.seconds, self.progress.steps = at.seconds, at.steps
-        self.progress.halvings = at.halvings + 1
-        return WentBack(error.message, self.progress.step, self.progress.halvings, self.rate)
+        self.progress.halvings = halvings = at.halvings + 1
+        return WentBack(error.message, self.progress.step, halvings, self.config.lr * 0.5**halvings)
 
     def validate(self, stop: Callable[[], bool]) -> float | None:
         """Nats per token on the held-out text; None if it is too short, or if ``stop`` says so.
@@ -321,7 +340,7 @@ class Trainer:
             return None
         began = time.perf_counter()
         with self.autocast():
-            nats = validate(self.model, self.held_out, self.device, stop)
+            nats = validate(self.saved_model, self.held_out, self.device, stop)
         self.progress.seconds += time.perf_counter() - began
         may_pass = self.is_warming_up and nats is not None and math.isfinite(nats)
         if nats is not None and self.is_far_off(nats) and not may_pass:
@@ -341,7 +360,7 @@ class Trainer:
         """
         began = time.perf_counter()
         at = self.progress
-        weights = export_weights(self.model)
+        weights = export_weights(self.saved_model)
         state = [array.float().numpy(force=True) for array in self.state]
         if not all(np.isfinite(array).all() for array in (*weights.values(), *state)):
             raise DivergedError(f"step {at.step}: some weights or states are no numbers")
@@ -357,7 +376,7 @@ class Trainer:
             CheckpointConfig.of(self.corpus, self.model_config, at.step, nats, asdict(self.config)),
             weights,
             tokenizer,
-            pack(at, self.model, self.optimizer, self.state),
+            pack(at, self.model, self.optimizer, self.state, averaged=self.averaged is not None),
         )
         # A kill between the two has this step done again; the other way round, the best was lost.
         if best:
@@ -375,6 +394,12 @@ class Trainer:
             line = _sample(engine, seed=at.step)
         at.seconds += time.perf_counter() - began
         return Saved(at.step, nats, best, self.saved, line)
+
+
+def _mix(decay: float, average: Tensor, now: Tensor, steps: Tensor) -> Tensor:
+    """One more step of the average, which at first forgets faster than later."""
+    seen = float(steps)
+    return average.lerp(now, 1 - min(decay, (1 + seen) / (10 + seen)))
 
 
 def _sample(engine: Engine, seed: int) -> list[int]:
