@@ -57,7 +57,9 @@ def speed(rounds: int) -> None:
     from charnn.training.loop import train
 
     def trainer(model: ModelConfig, folder: Path) -> Callable[[], None]:
-        config = TrainingConfig(steps=100_000, save_every="1000000", lr=1e-3)
+        config = TrainingConfig(
+            steps=100_000, save_every="1000000", lr=1e-3, optimizer="adamw", average=0.0
+        )
         events = train(corpus, model, config, folder, model.cell)
         stepped = (event for event in events if isinstance(event, Stepped))
 

@@ -1,9 +1,13 @@
-"""What charnn's trainer costs over the bare loop: nn.LSTM + loss + backward + step.
+"""What charnn's trainer costs over the bare loop, and what share of matrix products' rate it has.
 
     python benchmarks/bench_training_overhead.py [--hidden 256] [--rounds 15] [--precision auto]
+                                                 [--optimizer adamw]
 
-Both run in one process and take turns, block by block, so that a change of the machine's speed
-meets both. The bare loop has the same shapes, dropout, clipping and optimizer, and one fixed batch.
+The bare loop is nn.LSTM, loss, backward and a step of AdamW, with the same shapes, dropout and
+clipping, and one fixed batch. The rate is that of products of square matrices of 2,048 rows, in
+float32. All run in one process and take turns, block by block, so that a change of the machine's
+speed meets all. The share counts six operations a weight and token, for what learns; what Muon
+multiplies, and what is averaged, takes time and counts for nothing.
 """
 
 import argparse
@@ -16,7 +20,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from charnn.architecture import ModelConfig
+from charnn.architecture import ModelConfig, count_parameters
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.text.config import TokenizerConfig
@@ -25,6 +29,7 @@ from charnn.training.events import Stepped
 from charnn.training.loop import train
 
 _BLOCK = 10
+_SQUARE = 2048
 FABLES = Path(__file__).parent.parent / "corpora" / "fables.txt"
 
 
@@ -59,11 +64,17 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--precision", default="float32", help="of charnn; the bare loop: float32")
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "muon"], help="of charnn")
     arguments = parser.parse_args()
     model = ModelConfig(hidden=arguments.hidden)
     steps = _BLOCK * (arguments.rounds + 1)
     config = TrainingConfig(
-        steps=steps + 1, save_every=str(steps + 1), lr=1e-3, precision=arguments.precision
+        steps=steps + 1,
+        save_every=str(steps + 1),
+        lr=1e-3,
+        precision=arguments.precision,
+        optimizer=arguments.optimizer,
+        average=0.998 if arguments.optimizer == "muon" else 0.0,
     )
     with tempfile.TemporaryDirectory() as folder:
         sources = SourceConfig((FABLES,))
@@ -78,18 +89,35 @@ def main() -> None:
                 step()
             return (time.perf_counter() - began) / _BLOCK
 
+        square = torch.ones(_SQUARE, _SQUARE)
+
+        def product_seconds() -> float:
+            began = time.perf_counter()
+            torch.mm(square, square)
+            return time.perf_counter() - began
+
         block(bare)
         block(lambda: next(stepped))
-        pairs = [(block(lambda: next(stepped)), block(bare)) for _ in range(arguments.rounds)]
+        rounds = [
+            (block(lambda: next(stepped)), block(bare), min(product_seconds() for _ in range(3)))
+            for _ in range(arguments.rounds)
+        ]
         events.close()
-    ratios = sorted(ours / theirs for ours, theirs in pairs)
+    ratios = sorted(ours / theirs for ours, theirs, _ in rounds)
     tokens = config.batch * config.bptt
-    ours, theirs = (tokens / statistics.median(times) for times in zip(*pairs, strict=True))
+    parts = count_parameters(model, corpus.header.vocabulary)
+    operations = 6 * tokens * (sum(parts.values()) - parts["embedding"])
+    shares = sorted(operations / ours / (2 * _SQUARE**3 / mm) for ours, _, mm in rounds)
+    ours, theirs, _ = (tokens / statistics.median(times) for times in zip(*rounds, strict=True))
     print(f"2 x {arguments.hidden}, B={config.batch}, T={config.bptt}, {arguments.rounds} rounds")
     print(f"charnn {ours:,.0f} tokens/s, bare loop {theirs:,.0f} tokens/s")
     print(
         f"time of a step, charnn / bare loop: median {statistics.median(ratios):.3f}"
         f" (min {ratios[0]:.3f}, max {ratios[-1]:.3f})"
+    )
+    print(
+        f"share of the matrix products' rate: median {statistics.median(shares):.3f}"
+        f" (min {shares[0]:.3f}, max {shares[-1]:.3f})"
     )
 
 

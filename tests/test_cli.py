@@ -516,7 +516,7 @@ BAD = {
     "both ways": (["train", "--bidirectional"], 2, "would see what it is to predict"),
     "learning to count": (["train", "--cell", "ngram", "--hidden", "9", "--lr", "1"], 2,
                           "counted, not trained; leave out --hidden, --lr"),
-    "another cell on the way": (["train", "--resume", "--cell", "gru"], 2, "keeps the run's settings"),
+    "another cell on the way": (["train", "--resume", "--cell", "gru"], 2, "keeps the run's"),
     "the same cell again": (["train", "--resume", "--cell", "lstm"], 2, "keeps the run's"),
     "counting on the way": (["train", "--resume", "--order", "3"], 2, "keeps the run's settings"),
     "an order of learning": (["train", "--order", "3"], 2, "leave out --order"),

@@ -205,3 +205,36 @@ def test_exported_weights_come_back():
 def test_impossible_architectures_are_refused(options):
     with pytest.raises(UsageError):
         ModelConfig(**options)
+
+
+def test_weight_dropout_drops_weights_from_state_to_state_alone():
+    """As if the masked weights had been there, and their gradients are masked, too."""
+    torch.manual_seed(0)
+    config = ModelConfig(hidden=12, embedding=6)
+    ours, theirs = (LanguageModel(config, 9, weight_dropout=p) for p in (0.5, 0.0))
+    theirs.load_state_dict(ours.state_dict())
+    ids_BT = torch.randint(0, 9, (3, 7))
+    seed = 4
+    torch.manual_seed(seed)
+    masks = {
+        name: F.dropout(torch.ones_like(weight), 0.5)
+        for name, weight in ours.recurrent.named_parameters()
+        if "weight_hh" in name
+    }
+    with torch.no_grad():
+        for name, weight in theirs.recurrent.named_parameters():
+            weight.mul_(masks.get(name, 1))
+    torch.manual_seed(seed)
+    got, _ = ours(ids_BT, ours.initial_state(3))
+    expected, _ = theirs(ids_BT, theirs.initial_state(3))
+    torch.testing.assert_close(got, expected)
+    got.square().sum().backward()
+    expected.square().sum().backward()
+    references = dict(theirs.recurrent.named_parameters())
+    for name, weight in ours.recurrent.named_parameters():
+        torch.testing.assert_close(weight.grad, references[name].grad * masks.get(name, 1))
+    assert len(masks) == config.layers
+    ours.eval()
+    again, _ = ours(ids_BT, ours.initial_state(3))
+    assert not torch.equal(again, got)
+    torch.testing.assert_close(again, ours(ids_BT, ours.initial_state(3))[0])

@@ -1,4 +1,5 @@
 import math
+import sys
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ from conftest import TEXT, make_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 from running import MODEL, SMALL, final_weights, losses, metrics, of, run_events
+from tensorboard.backend.event_processing import event_accumulator
 
 from charnn.checkpoint import read_checkpoint, resolve
 from charnn.data.config import SourceConfig
@@ -23,8 +25,10 @@ from charnn.training.config import Interval, TrainingConfig
 from charnn.training.events import Ended, Saved, Started, Stepped
 from charnn.training.loop import train
 from charnn.training.loss import loss
+from charnn.training.optimizer import Optimizer
 from charnn.training.process import choose_precision
 from charnn.training.schedule import affordable_steps, interval, learning_share, validation_seconds
+from charnn.training.tensorboard import logged
 from charnn.training.trainer import clip_gradients
 from charnn.training.validation import validate
 
@@ -292,3 +296,55 @@ def test_impossible_settings_are_refused(options):
 def test_an_unknown_device_is_refused(corpus, tmp_path):
     with pytest.raises(UsageError, match="nose"):
         run_events(corpus, tmp_path, steps=1, device="nose")
+
+
+def test_what_is_saved_is_the_average_of_the_weights(corpus, tmp_path, monkeypatch):
+    """Recomputed from the weights after every step; the decay rises to what was asked for."""
+    after = []
+    step = Optimizer.step
+
+    def stepped(self, share):
+        step(self, share)
+        after.append({name: w.detach().clone().numpy() for name, w in self._parameters.items()})
+
+    monkeypatch.setattr(Optimizer, "step", stepped)
+    run_events(corpus, tmp_path, steps=30, average=0.6, freeze="nothing")
+    average = dict(after[0])
+    for n, weights in enumerate(after[1:], start=1):
+        decay = min(0.6, (1 + n) / (10 + n))
+        for name, weight in weights.items():
+            average[name] = decay * average[name] + (1 - decay) * weight
+    saved = final_weights(tmp_path / "run")
+    assert average.keys() == saved.keys()
+    for name, weight in saved.items():
+        np.testing.assert_allclose(weight, average[name], rtol=1e-4, atol=1e-6)
+    assert any((saved[name] != after[-1][name]).any() for name in saved)
+
+
+def test_without_an_average_the_weights_themselves_are_saved(corpus, tmp_path):
+    run_events(corpus, tmp_path, steps=4, average=0.0)
+    names = read_checkpoint(tmp_path / "run", "last").folder.path / "training/state.safetensors"
+    assert b"weights." not in names.read_bytes()
+
+
+def test_events_are_told_to_tensorboard_too(corpus, tmp_path):
+    config = TrainingConfig(**SMALL, steps=20, save_every="10")
+    events = list(logged(train(corpus, MODEL, config, tmp_path, "run"), tmp_path / "log"))
+    told = event_accumulator.EventAccumulator(str(tmp_path / "log" / "run"))
+    told.Reload()
+    assert [(e.step, e.value) for e in told.Scalars("validation_nats")] == [
+        (event.step, pytest.approx(event.validation_nats)) for event in of(Saved, events)
+    ]
+    steps = {event.step: event for event in of(Stepped, events)}
+    for name in ("train_nats", "learning_rate", "gradient_norm"):
+        for scalar in told.Scalars(name):
+            assert scalar.value == pytest.approx(getattr(steps[scalar.step], name), abs=1e-9)
+        assert [scalar.step for scalar in told.Scalars(name)] == [10, 20]
+
+
+def test_without_tensorboard_the_line_says_how_to_get_it(corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    config = TrainingConfig(**SMALL, steps=2)
+    with pytest.raises(UsageError, match=r'pip install "charnn\[tensorboard\]"'):
+        next(logged(train(corpus, MODEL, config, tmp_path, "run"), tmp_path / "log"))
+    assert list(tmp_path.iterdir()) == []

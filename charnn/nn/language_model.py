@@ -65,6 +65,11 @@ class LanguageModel(nn.Module):
 
     def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read a window: logits [B, T, V] and the state behind it."""
+        features_BTF, state = self.features(ids_BT, state)
+        return self.output(features_BTF), state
+
+    def features(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read a window: what the output's weights are multiplied with, and the state behind it."""
         if self.embedding is None:
             x_BTI = F.one_hot(ids_BT, self.vocabulary).to(self.output.weight.dtype)
         else:
@@ -73,7 +78,7 @@ class LanguageModel(nn.Module):
         hidden_BTH = self.dropout(hidden_BTH)
         if self.projection is not None:
             hidden_BTH = self.projection(hidden_BTH)
-        return self.output(hidden_BTH), state
+        return hidden_BTH, state
 
 
 def _checkpoint_name(name: str) -> str:

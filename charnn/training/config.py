@@ -93,6 +93,11 @@ class TrainingConfig:
         0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=_RECIPE
     )
     muon_lr: float = _option(0.02, "Peak learning rate of Muon, which follows the same course.")
+    samples: int = _option(
+        0,
+        "Learn with so many symbols drawn anew for each step in place of all; 0: all of them.",
+        shown=_RECIPE,
+    )
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.02, "Decoupled weight decay.", shown=_RECIPE)
     average: float = _option(
@@ -156,7 +161,8 @@ class TrainingConfig:
     def _check_numbers(self) -> None:
         if self.seed >= 1 << 63:
             raise UsageError(f"--seed must be below 2^63, not {self.seed}")
-        for name, least in (("batch", 1), ("bptt", 1), ("warm_up", 0), ("threads", 0), ("seed", 0)):
+        least_of = {"batch": 1, "bptt": 1, "samples": 0, "warm_up": 0, "threads": 0, "seed": 0}
+        for name, least in least_of.items():
             value, option = getattr(self, name), name.replace("_", "-")
             if value < least:
                 raise UsageError(f"--{option} must be at least {least}, not {value}")

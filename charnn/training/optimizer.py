@@ -13,8 +13,8 @@ Moments = dict[str, Tensor]
 _ADAM = ("exp_avg", "exp_avg_sq", "step")
 _MUON = ("momentum",)
 
-#: Polynomials a x + b x^3 + c x^5 that, one after the other, take all singular values from 0.01 to 1
-#: to between 0.73 and 1.27: each has the least error on what the one before leaves. They were found
+#: Polynomials a x + b x^3 + c x^5 that, one after the other, take singular values from 0.01 to 1
+#: to between 0.73 and 1.27: each has the least error on what the one before leaves. Found
 #: by Remez's algorithm, as Amsel et al. (2025), "The Polar Express", section 3, has it.
 _POLYNOMIALS = (
     (8.0934, -23.6204, 17.4462),

@@ -38,11 +38,12 @@ from charnn.step import pad
 from charnn.tensors import Tensors
 from charnn.training.config import TrainingConfig
 from charnn.training.events import Saved, Stepped, WentBack
-from charnn.training.loss import loss
+from charnn.training.loss import Batch, loss
 from charnn.training.optimizer import Optimizer
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
 from charnn.training.progress import MOST_STEPS, Progress
 from charnn.training.resume import dropout_seed, pack, unpack
+from charnn.training.sampled import SampledLoss
 from charnn.training.schedule import MOST_HALVINGS, learning_share, warm_up_steps
 from charnn.training.validation import validate
 from charnn.training.vectors import Vectors
@@ -115,6 +116,10 @@ class Trainer:
         tokens = corpus.tokens("train")
         self.lanes = max(1, min(config.batch, len(tokens) // config.bptt))
         self.windows = Windows(tokens, self.lanes, config.bptt)
+        self.loss: Callable[[LanguageModel, Batch, State], tuple[Tensor, int, State]] = loss
+        if config.samples:
+            V = corpus.header.vocabulary
+            self.loss = SampledLoss(tokens, V, config.samples, self.device)
         splits = corpus.header.splits
         self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
         self.began = 0.0
@@ -249,7 +254,7 @@ class Trainer:
         kept_B1 = (torch.rand(self.lanes, 1) >= config.reset).to(self.device)
         state = tuple(array * kept_B1 for array in self.state)
         with self.autocast():
-            nats, count, state = loss(self.model, (inputs_BT, labels_BT, None), state)
+            nats, count, state = self.loss(self.model, (inputs_BT, labels_BT, None), state)
         self.model.zero_grad()
         (nats / count).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.parameters, config)

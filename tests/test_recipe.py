@@ -1,0 +1,88 @@
+"""What is chosen where nothing is asked for, and what a rehearsal tells."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charnn.architecture import ModelConfig
+from charnn.training.config import TrainingConfig
+from charnn.training.recipe import Setting, complete
+
+LETTERS = Setting(tokens=1_000_000, vocabulary=65, rate=1e11)
+settings = st.builds(
+    Setting,
+    tokens=st.integers(100, 10**9),
+    vocabulary=st.integers(2, 100_000),
+    rate=st.floats(1e9, 1e14),
+)
+
+
+def chosen(setting=LETTERS, size="auto", typed=(), cell="lstm", **options):
+    shape = {name: options.pop(name) for name in ("hidden", "embedding") if name in options}
+    model, training = ModelConfig(cell, **shape), TrainingConfig(**options)
+    return complete(setting, size, model, training, {*typed, *shape})
+
+
+@given(setting=settings, minutes=st.floats(0.1, 1e5), factor=st.floats(1, 100))
+def test_more_time_never_makes_a_smaller_model(setting, minutes, factor):
+    small, large = (chosen(setting, minutes=m)[0] for m in (minutes, min(minutes * factor, 1e9)))
+    assert small.hidden <= large.hidden
+
+
+@given(setting=settings, minutes=st.floats(0.1, 1e5))
+def test_every_choice_is_one_that_can_be_trained(setting, minutes):
+    model, training = chosen(setting, minutes=minutes)
+    assert model.hidden % 64 == 0
+    assert 0 <= training.dropout <= 0.6
+    assert 0 < training.lr <= 0.02
+
+
+@given(setting=settings)
+def test_sizes_are_in_order_whatever_the_corpus(setting):
+    hidden = [chosen(setting, size)[0].hidden for size in ("small", "medium", "large")]
+    assert hidden == sorted(set(hidden))
+
+
+def test_what_was_given_stays():
+    model, training = chosen(
+        size="large", hidden=100, embedding=7, dropout=0.0, lr=1.0, typed=("dropout", "lr")
+    )
+    assert (model.hidden, model.embedding) == (100, 7)
+    assert (training.dropout, training.lr) == (0.0, 1.0)
+
+
+def test_larger_vocabularies_learn_at_lower_rates():
+    many = Setting(LETTERS.tokens, 4 * 65, LETTERS.rate)
+    assert chosen(many)[1].lr == pytest.approx(chosen()[1].lr / 2)
+    assert chosen(cell="gru", optimizer="adamw")[1].lr == 0.006
+    assert chosen(optimizer="adamw")[1].lr == 0.012
+
+
+def test_words_share_the_embedding_with_the_output():
+    model, _ = chosen(Setting(2_000_000, 33_000, 1e11))
+    assert model.tied
+
+
+def test_a_text_that_is_read_more_often_is_learned_with_more_dropout():
+    once, often = chosen(epochs=1.0)[1], chosen(epochs=40.0)[1]
+    assert once.dropout < often.dropout
+
+
+def test_a_rehearsal_tells_what_a_budget_buys_and_writes_nothing(program, tmp_path):
+    (tmp_path / "text.txt").write_text("the fox saw the moon in the well.\n" * 100)
+    assert program("tokenize", "text.txt", cwd=tmp_path).returncode == 0
+    before = sorted(tmp_path.rglob("*"))
+    command = ["train", "--dry-run", "--json", "--batch", "4", "--bptt", "16", "--threads", "1"]
+    told = program(*command, "--minutes", "2", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    facts = json.loads(told.stdout)
+    assert facts["tokens_per_step"] == 64
+    assert facts["steps_per_epoch"] == pytest.approx(3060 / 64, rel=0.01)
+    assert 60 < facts["seconds"] < 130
+    assert facts["steps"] * facts["step_seconds"] <= 120
+    assert facts["settings"]["dropout"] > 0
+    by_steps = json.loads(program(*command, "--steps", "7", cwd=tmp_path).stdout)
+    assert by_steps["steps"] == 7
+    assert sorted(tmp_path.rglob("*")) == before

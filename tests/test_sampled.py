@@ -1,0 +1,93 @@
+"""The sampled loss against the whole softmax, and against its own formula written out."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from running import losses, resume_events, run_events
+
+from charnn.architecture import ModelConfig
+from charnn.nn.language_model import LanguageModel
+from charnn.training.loss import loss
+from charnn.training.sampled import SampledLoss
+
+V, B, T = 40, 3, 8
+CPU = torch.device("cpu")
+TOKENS = np.random.default_rng(0).zipf(1.3, 5000).clip(1, V) - 1
+
+
+def batch(seed=0, counted=None):
+    at = np.random.default_rng(seed).integers(0, len(TOKENS) - T - 1, B)[:, None] + np.arange(T)
+    return torch.from_numpy(TOKENS[at]), torch.from_numpy(TOKENS[at + 1]), counted
+
+
+def model_of(**options):
+    torch.manual_seed(3)
+    model = LanguageModel(ModelConfig(layers=1, hidden=10, embedding=6, **options), V)
+    torch.nn.init.normal_(model.output.weight)  # so that symbols differ in their probability
+    return model
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_with_enough_draws_it_is_the_whole_softmax(tied):
+    model = model_of(tied=tied)
+    state = model.initial_state(B)
+    whole, count, _ = loss(model, batch(), state)
+    sampled, also, _ = SampledLoss(TOKENS, V, 200_000, CPU)(model, batch(), state)
+    assert count == also == B * T
+    torch.testing.assert_close(sampled, whole)
+
+
+def test_it_is_its_formula():
+    model = model_of()
+    state = model.initial_state(B)
+    sampled = SampledLoss(TOKENS, V, 5, CPU)
+    torch.manual_seed(7)
+    nats, _, _ = sampled(model, batch(), state)
+    torch.manual_seed(7)
+    ids_C, _ = sampled.candidates(batch()[1].flatten())
+    counts = np.bincount(TOKENS, minlength=V) + 1
+    p = counts / counts.sum()
+    present = 1 - (1 - p) ** (B * T + 5)
+    logits = model(batch()[0], state)[0].flatten(0, 1).detach().double().numpy()
+    expected = 0.0
+    for row, label in zip(logits, batch()[1].flatten().tolist(), strict=True):
+        others = sum(math.exp(row[w]) / present[w] for w in ids_C.tolist() if w != label)
+        expected += math.log(others + math.exp(row[label])) - row[label]
+    assert len(ids_C) < V
+    assert nats.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_denominators_are_right_on_average():
+    """Over many draws, labels included, the candidates' weighted sum is that over all symbols."""
+    sampled = SampledLoss(TOKENS, V, 6, CPU)
+    scores_V = torch.randn(V, generator=torch.Generator().manual_seed(1), dtype=torch.float64).exp()
+    counts = torch.from_numpy(np.bincount(TOKENS, minlength=V) + 1.0)
+    torch.manual_seed(5)
+    sums = []
+    for _ in range(20_000):
+        labels_N = torch.multinomial(counts, 24, replacement=True)
+        ids_C, log_present_C = sampled.candidates(labels_N)
+        sums.append(float((scores_V[ids_C] / log_present_C.double().exp()).sum()))
+    error = np.std(sums) / math.sqrt(len(sums))
+    assert np.mean(sums) == pytest.approx(float(scores_V.sum()), abs=5 * error)
+    assert error < 0.01 * float(scores_V.sum())
+
+
+def test_only_what_counts_is_counted():
+    model, sampled = model_of(), SampledLoss(TOKENS, V, 200_000, CPU)
+    counted = torch.rand(B, T, generator=torch.Generator().manual_seed(2)) < 0.5
+    state = model.initial_state(B)
+    expected, count, _ = loss(model, batch(counted=counted), state)
+    got, also, _ = sampled(model, batch(counted=counted), state)
+    assert count == also < B * T
+    torch.testing.assert_close(got, expected)
+
+
+def test_a_run_learns_with_it_and_goes_on_bit_for_bit(corpus, tmp_path):
+    options = {"steps": 40, "samples": 8, "lr": 5e-2}
+    whole = run_events(corpus, tmp_path / "whole", **options)
+    assert whole[-1].best_nats < math.log(corpus.header.vocabulary) - 0.3
+    first = run_events(corpus, tmp_path / "cut", stop_at=17, **options)
+    assert losses(first) + losses(resume_events(corpus, tmp_path / "cut" / "run")) == losses(whole)
