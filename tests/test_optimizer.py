@@ -117,5 +117,13 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape, seed, scal
         assert values.min() > 0.6 and values.max() < 1.3
 
 
+def test_in_bfloat16_it_is_nearly_the_same():
+    matrices = torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(0))
+    low = orthogonalize(matrices, torch.bfloat16)
+    assert low.dtype == torch.bfloat16
+    error = (low.float() - orthogonalize(matrices)).abs().max()
+    assert 0 < error < 0.05
+
+
 def test_a_matrix_of_zeros_stays_one():
     assert torch.equal(orthogonalize(torch.zeros(1, 3, 3)), torch.zeros(1, 3, 3))

@@ -670,6 +670,8 @@ def _bar(started: "Started") -> Iterator[_Lines]:
         def saved(self, saved: "Saved", sample: str) -> None:
             if saved.validation_nats is not None:
                 self.valid = f"  valid {saved.validation_nats:.3f}"
+                if not saved.best:
+                    self.valid += f", best {saved.best_nats:.3f}"
             line = Text(_saved_line(saved, sample))
             progress.console.print(line, no_wrap=True, overflow="ellipsis")
 

@@ -41,6 +41,9 @@ class Saved:
     step: int
     validation_nats: float | None
     best: bool
+    """Whether that is the best so far."""
+    best_nats: float | None
+    """The best so far."""
     checkpoint: Path
     sample: list[int]
     """Ids of a line that the model wrote; none when the run is being stopped."""

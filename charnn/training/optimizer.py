@@ -42,6 +42,7 @@ class Optimizer:
 
     def __init__(self, model: LanguageModel, config: TrainingConfig) -> None:
         self._config, self._hidden = config, model.recurrent.hidden
+        self._products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         self._parameters = {
             name: tensor for name, tensor in named_weights(model).items() if tensor.requires_grad
         }
@@ -79,7 +80,8 @@ class Optimizer:
             gates_GHI = ahead.view(-1, self._hidden, ahead.shape[1])
             stacks.setdefault(gates_GHI.shape[1:], []).append((parameter, gates_GHI))
         for (rows, columns), stack in stacks.items():
-            updates_NHI = orthogonalize(torch.cat([gates_GHI for _, gates_GHI in stack]))
+            gates_NHI = torch.cat([gates_GHI for _, gates_GHI in stack])
+            updates_NHI = orthogonalize(gates_NHI, self._products).to(gates_NHI.dtype)
             # A step's length is the same for every shape: that of a square matrix.
             length = rate * max(1.0, rows / columns) ** 0.5
             sizes = [len(gates_GHI) for _, gates_GHI in stack]
@@ -110,14 +112,14 @@ class Optimizer:
         )
 
 
-def orthogonalize(matrices_NRC: Tensor) -> Tensor:
-    """The orthogonal matrices nearest to these, roughly: U V^T for U S V^T.
+def orthogonalize(matrices_NRC: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The orthogonal matrices nearest to these, roughly: U V^T for U S V^T, in ``dtype``.
 
     By matrix products alone, as in Newton and Schulz's iteration.
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(dtype)
     for a, b, c in _POLYNOMIALS:
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)

@@ -398,7 +398,7 @@ class Trainer:
             )
             line = _sample(engine, seed=at.step)
         at.seconds += time.perf_counter() - began
-        return Saved(at.step, nats, best, self.saved, line)
+        return Saved(at.step, nats, best, at.best_nats, self.saved, line)
 
 
 def _mix(decay: float, average: Tensor, now: Tensor, steps: Tensor) -> Tensor:
