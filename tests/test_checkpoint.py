@@ -92,13 +92,15 @@ def test_a_manifest_cannot_lead_outside(run, name):
 
 
 def test_a_newer_format_is_refused(run):
-    rewrite_manifest(resolve(run), lambda m: m.update(format=3))
-    with pytest.raises(CheckpointError, match=r"format 3.*pip install --upgrade charnn"):
+    rewrite_manifest(resolve(run), lambda m: m.update(format=FORMAT + 1))
+    with pytest.raises(
+        CheckpointError, match=rf"format {FORMAT + 1}.*pip install --upgrade charnn"
+    ):
         read_checkpoint(run)
 
 
 def test_a_newer_format_may_look_otherwise(run):
-    (resolve(run) / "manifest.json").write_text('{"format": 3, "entries": {}}')
+    (resolve(run) / "manifest.json").write_text(f'{{"format": {FORMAT + 1}, "entries": {{}}}}')
     with pytest.raises(CheckpointError, match="pip install --upgrade"):
         read_checkpoint(run)
 

@@ -46,8 +46,8 @@ from charnn.text.config import TokenizerConfig
 from charnn.training.config import TrainingConfig
 from charnn.training.counting import count as count_ngrams
 from charnn.training.events import Ended, Stepped
-from charnn.training.loop import resume, resumed_config, training_config
-from charnn.training.optimizer import Optimizer, train
+from charnn.training.loop import resume, resumed_config, train, training_config
+from charnn.training.optimizer import Optimizer
 from charnn.training.progress import Progress
 from charnn.training.resume import unpack
 

@@ -139,7 +139,7 @@ def rehearse(
         trainer.take_step()
         seconds.append(trainer.progress.seconds - before)
     step_seconds = statistics.median(seconds[_UNLIKE_OTHERS:] or seconds)
-    tokens, held_out = trainer.tokens_per_step, len(trainer.held_out)
+    tokens, held_out = trainer.tokens_per_step, trainer.validation_tokens
     budget = 60 * (config.minutes or config.default_minutes)
     steps = trainer.progress.steps or affordable_steps([step_seconds], budget, tokens, held_out)
     return Rehearsal(
@@ -221,7 +221,7 @@ def _go_on(trainer: Trainer, log: metrics.Metrics, stop: Callable[[], bool]) -> 
                     step_seconds,
                     budget - spent,
                     trainer.tokens_per_step,
-                    len(trainer.held_out),
+                    trainer.validation_tokens,
                 )
                 at.steps = min(at.step + more, MOST_STEPS)
         validates = trainer.is_over or _validation_is_due(trainer, every)
@@ -265,5 +265,5 @@ def _validation_is_due(trainer: Trainer, every: Interval) -> bool:
         return at.step % every.steps == 0
     if at.steps is None:
         return False
-    tokens = len(trainer.held_out)
+    tokens = trainer.validation_tokens
     return at.step % interval(at.steps, trainer.tokens_per_step, tokens) == 0

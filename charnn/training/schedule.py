@@ -37,6 +37,9 @@ _TIMED_SECONDS = 30.0
 #: What reading a token costs without learning from it, as a share of a training step's cost.
 _READING_COST = 0.5
 
+#: What validations may cost, as a share of what the steps do.
+_VALIDATION_SHARE = 1 / 16
+
 
 def is_timed(steps: int, seconds: float, budget: float) -> bool:
     """Whether enough steps were timed to fix the number of all of them."""
@@ -69,5 +72,5 @@ def validation_seconds(
 
 def interval(steps: int, tokens_per_step: int, validation_tokens: int) -> int:
     """Steps between validations: about twenty in a run, but so that they cost little of it."""
-    affordable = math.ceil(4 * validation_tokens / tokens_per_step)
-    return max(1, math.ceil(steps / 20), affordable)
+    affordable = _READING_COST * validation_tokens / tokens_per_step / _VALIDATION_SHARE
+    return max(1, math.ceil(steps / 20), math.ceil(affordable))

@@ -162,6 +162,16 @@ class Trainer:
         return at.steps is not None and at.step >= at.steps
 
     @property
+    def validation_tokens(self) -> int:
+        """The held-out tokens, counted more where a step samples what a validation reads in full."""
+        V, config = self.corpus.header.vocabulary, self.config
+        features = self.model.output.in_features
+        learned = sum(parameter.numel() for parameter in self.model.recurrent.parameters())
+        samples = min(config.samples + self.tokens_per_step, V) if config.samples else V
+        share = (learned + V * features) / (learned + samples * features)
+        return round(len(self.held_out) * share)
+
+    @property
     def can_validate(self) -> bool:
         """Whether enough text is held out."""
         return len(self.held_out) > 1
