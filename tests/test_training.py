@@ -1,4 +1,5 @@
 import math
+import subprocess
 import sys
 import time
 
@@ -29,7 +30,7 @@ from charnn.training.optimizer import Optimizer
 from charnn.training.process import choose_precision
 from charnn.training.schedule import affordable_steps, interval, learning_share, validation_seconds
 from charnn.training.tensorboard import logged
-from charnn.training.trainer import clip_gradients
+from charnn.training.trainer import Trainer, clip_gradients
 from charnn.training.validation import validate
 
 
@@ -348,3 +349,31 @@ def test_without_tensorboard_the_line_says_how_to_get_it(corpus, tmp_path, monke
     with pytest.raises(UsageError, match=r'pip install "charnn\[tensorboard\]"'):
         next(logged(train(corpus, MODEL, config, tmp_path, "run"), tmp_path / "log"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_never_imports_the_compiler(corpus, tmp_path):
+    """PyTorch's optimizer classes do, which takes seconds."""
+    code = (
+        "import sys; from charnn.cli.app import run; sys.argv[1:] = sys.argv[2:]; code = run();"
+        "assert 'torch.optim' in sys.modules; assert 'torch._dynamo' not in sys.modules; exit(code)"
+    )
+    command = ["train", str(corpus.path), "--steps", "2", "--batch", "4", "--bptt", "16"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, "charnn", *command, "--threads", "1", "-o", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_validations_count_more_where_steps_sample(tmp_path):
+    corpus = make_corpus(tmp_path, "".join(map(chr, range(0x4E00, 0x4E00 + 3000))) * 2)
+    costs = {
+        samples: Trainer(
+            corpus, MODEL, TrainingConfig(**SMALL, samples=samples), tmp_path
+        ).validation_tokens
+        for samples in (0, 10)
+    }
+    held_out = corpus.header.splits["validation"].tokens
+    assert costs[0] == held_out
+    assert costs[10] > 5 * held_out
