@@ -58,7 +58,7 @@ def speed(rounds: int) -> None:
 
     def trainer(model: ModelConfig, folder: Path) -> Callable[[], None]:
         config = TrainingConfig(
-            steps=100_000, save_every="1000000", lr=1e-3, optimizer="adamw", average=0.0
+            steps=100_000, save_every="1000000", lr=1e-3, optimizer="adamw", ema=0.0
         )
         events = train(corpus, model, config, folder, model.cell)
         stepped = (event for event in events if isinstance(event, Stepped))

@@ -74,7 +74,7 @@ def main() -> None:
         lr=1e-3,
         precision=arguments.precision,
         optimizer=arguments.optimizer,
-        average=0.998 if arguments.optimizer == "muon" else 0.0,
+        ema=0.998 if arguments.optimizer == "muon" else 0.0,
     )
     with tempfile.TemporaryDirectory() as folder:
         sources = SourceConfig((FABLES,))

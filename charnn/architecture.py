@@ -23,12 +23,23 @@ class ModelConfig:
 
     cell: CellName = field(default="lstm", metadata={"option": False})
     layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})
-    hidden: int = field(default=256, metadata={"help": "Units of each layer."})
+    hidden: int = field(
+        default=256, metadata={"help": "Units of each layer.", "default": "by recipe"}
+    )
     embedding: int = field(
-        default=64, metadata={"help": "Size of the token embedding; 0 feeds one-hot vectors."}
+        default=64,
+        metadata={
+            "help": "Size of the token embedding; 0 feeds one-hot vectors.",
+            "default": "by recipe",
+        },
     )
     tied: bool = field(
-        default=False, metadata={"help": "Let the output share the embedding's weights."}
+        default=False,
+        metadata={
+            "flags": ("--tied/--no-tied",),
+            "help": "Let the output share the embedding's weights.",
+            "default": "by recipe",
+        },
     )
 
     def __post_init__(self) -> None:

@@ -16,7 +16,8 @@ from charnn.files import sha256, sha256_of_file, to_json
 
 MANIFEST = "manifest.json"
 
-#: 1: before runs knew of rates that were halved. It is still read.
+#: 1: before runs knew of rates that were halved. 2: before they had averaged weights, and more than
+#: one optimizer. Both are still read.
 FORMAT = 3
 
 #: More than any text file of a checkpoint needs, but for its vocabulary.

@@ -69,7 +69,7 @@ def test_what_was_there_stays_and_new_rows_are_the_mean(begun):
 def test_the_run_begins_with_those_weights(begun, tmp_path):
     checkpoint, corpus = begun
     model, weights = weights_from(checkpoint, corpus.tokenizer)
-    config = TrainingConfig(**{**SMALL, "lr": 1e-9}, steps=1, average=0.0, muon_lr=1e-9)
+    config = TrainingConfig(**{**SMALL, "lr": 1e-9}, steps=1, ema=0.0, muon_lr=1e-9)
     list(train(corpus, model, config, tmp_path, "run", weights=weights))
     for name, weight in final_weights(tmp_path / "run").items():
         np.testing.assert_allclose(weight, weights[name], atol=1e-7)

@@ -125,5 +125,15 @@ def test_in_bfloat16_it_is_nearly_the_same():
     assert 0 < error < 0.05
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_matrix_of_rank_one_does_not_explode(dtype):
+    """Its only singular value is its norm, and rounding may put it above."""
+    generator = torch.Generator().manual_seed(0)
+    for size in (8, 12, 96, 256):
+        signs = torch.randn(2, size, generator=generator).sign()
+        got = orthogonalize(torch.outer(signs[0], signs[1])[None], dtype)
+        assert torch.linalg.matrix_norm(got.float(), 2) < 1.3
+
+
 def test_a_matrix_of_zeros_stays_one():
     assert torch.equal(orthogonalize(torch.zeros(1, 3, 3)), torch.zeros(1, 3, 3))

@@ -1,6 +1,7 @@
 """What is chosen where nothing is asked for, and what a rehearsal tells."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -60,9 +61,41 @@ def test_larger_vocabularies_learn_at_lower_rates():
     assert chosen(optimizer="adamw")[1].lr == 0.012
 
 
-def test_words_share_the_embedding_with_the_output():
-    model, _ = chosen(Setting(2_000_000, 33_000, 1e11))
+WORDS = Setting(2_000_000, 33_000, 1e11)
+
+
+def test_words_share_the_embedding_with_the_output_and_learn_with_a_sample():
+    model, training = chosen(WORDS)
     assert model.tied
+    assert model.embedding == model.hidden
+    assert training.sampled_softmax > 0
+    assert chosen()[1].sampled_softmax == 0
+    assert chosen(WORDS, hidden=100)[0].embedding == 100
+    assert not chosen(WORDS, typed=("tied",))[0].tied
+
+
+@pytest.mark.parametrize("options", [{"freeze": "embedding"}, {"embedding_from": "vectors.txt"}])
+def test_an_embedding_that_is_given_is_not_the_output(options):
+    assert not chosen(WORDS, **options)[0].tied
+
+
+def test_a_small_text_has_a_small_model_whatever_the_time():
+    assert chosen(Setting(20_000, 65, 1e12), minutes=1000.0)[0].hidden == 128
+
+
+def test_help_says_of_what_the_recipe_chooses_that_it_does():
+    first, second = (
+        {**vars(model), **vars(training)}
+        for model, training in (chosen(minutes=1.0), chosen(WORDS, minutes=1000.0))
+    )
+    differ = {name for name in first if first[name] != second[name]} - {"minutes"}
+    told = {
+        field.name
+        for config in (ModelConfig, TrainingConfig)
+        for field in fields(config)
+        if "default" in field.metadata
+    }
+    assert differ == told
 
 
 def test_a_text_that_is_read_more_often_is_learned_with_more_dropout():

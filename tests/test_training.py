@@ -309,10 +309,10 @@ def test_what_is_saved_is_the_average_of_the_weights(corpus, tmp_path, monkeypat
         after.append({name: w.detach().clone().numpy() for name, w in self._parameters.items()})
 
     monkeypatch.setattr(Optimizer, "step", stepped)
-    run_events(corpus, tmp_path, steps=30, average=0.6, freeze="nothing")
+    run_events(corpus, tmp_path, steps=30, ema=0.6, freeze="nothing")
     average = dict(after[0])
     for n, weights in enumerate(after[1:], start=1):
-        decay = min(0.6, (1 + n) / (10 + n))
+        decay = min(0.6, n / (9 + n))
         for name, weight in weights.items():
             average[name] = decay * average[name] + (1 - decay) * weight
     saved = final_weights(tmp_path / "run")
@@ -323,7 +323,7 @@ def test_what_is_saved_is_the_average_of_the_weights(corpus, tmp_path, monkeypat
 
 
 def test_without_an_average_the_weights_themselves_are_saved(corpus, tmp_path):
-    run_events(corpus, tmp_path, steps=4, average=0.0)
+    run_events(corpus, tmp_path, steps=4, ema=0.0)
     names = read_checkpoint(tmp_path / "run", "last").folder.path / "training/state.safetensors"
     assert b"weights." not in names.read_bytes()
 
@@ -370,7 +370,7 @@ def test_validations_count_more_where_steps_sample(tmp_path):
     corpus = make_corpus(tmp_path, "".join(map(chr, range(0x4E00, 0x4E00 + 3000))) * 2)
     costs = {
         samples: Trainer(
-            corpus, MODEL, TrainingConfig(**SMALL, samples=samples), tmp_path
+            corpus, MODEL, TrainingConfig(**SMALL, sampled_softmax=samples), tmp_path
         ).validation_tokens
         for samples in (0, 10)
     }

@@ -60,12 +60,20 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
 
 
 def typed_options(context: typer.Context, *configs: Any) -> dict[str, str]:
-    """The fields of config dataclasses that the user typed an option for, with its name."""
+    """What the user typed, by its name in the code: the option it was typed as.
+
+    Args:
+        context: of the command.
+        configs: config dataclasses whose fields alone count; without any, all parameters do.
+    """
+    names = {field.name for cls in configs for field in _fields(cls)}
     return {
-        field.name: _flags(field)[0]
-        for cls in configs
-        for field in _fields(cls)
-        if (source := context.get_parameter_source(field.name)) and source.name == "COMMANDLINE"
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and (not configs or parameter.name in names)
+        and (source := context.get_parameter_source(parameter.name))
+        and source.name == "COMMANDLINE"
     }
 
 

@@ -119,28 +119,15 @@ def train(
         raise UsageError(
             "a language model cannot be bidirectional: it would see what it is to predict"
         )
+    typed = typed_options(context)
+    _check_together(typed, counts=cell == "ngram")
     stop = StopSignal()
-    typed = typed_options(context, ModelConfig, TrainingConfig)
-    counting = typed_options(context, NgramConfig)
-    shape = {
-        **({"cell": "--cell"} if cell else {}),
-        **({"size": "--size"} if size != "auto" else {}),
-    }
     if resume:
-        if output is not None or dry_run:
-            raise UsageError("--resume goes on in the run's own folder; leave out -o and --dry-run")
-        _refuse(typed | counting | shape, "--resume keeps the run's settings", but=_FREE)
-        events = resume_events(corpus, {name: getattr(training, name) for name in typed}, stop)
+        anew = {name: getattr(training, name) for name in typed.keys() & _FREE}
+        events = resume_events(corpus, anew, stop)
     else:
-        if cell == "ngram":
-            _refuse(typed | shape, "--cell ngram is counted, not trained", but={"cell"})
-        else:
-            _refuse(counting, f"--cell {cell or 'lstm'} is trained, not counted")
-            model = replace(model, cell=cell or "lstm")
         begin = None
         if training.from_checkpoint is not None:
-            architecture = typed_options(context, ModelConfig) | shape
-            _refuse(architecture, "--from keeps the model's architecture")
             begin = _read(Path(training.from_checkpoint))
         with Inputs() as inputs:
             tokenized = find_corpus(corpus, inputs, begin=begin, extend=training.extend_vocabulary)
@@ -148,6 +135,7 @@ def train(
         if cell == "ngram":
             _count(tokenized, ngram, folder, name, json=json)
             return
+        model = replace(model, cell=cell or "lstm")
         start = prepare(tokenized, size, model, training, typed.keys(), begin)
         if dry_run:
             _rehearse(start, json=json)
@@ -173,10 +161,37 @@ def train(
         raise typer.Exit(stop.exit_code)
 
 
-def _refuse(typed: Mapping[str, str], why: str, but: Set[str] = frozenset()) -> None:
-    """Refuse options that make no sense, if any was typed."""
-    if wrong := [option for name, option in typed.items() if name not in but]:
-        raise UsageError(f"{why}; leave out {', '.join(sorted(wrong))}")
+def _check_together(typed: Mapping[str, str], *, counts: bool) -> None:
+    """Refuse options that make no sense beside others.
+
+    Raises:
+        UsageError: there are some; it names them.
+    """
+    model, ngram, training = (
+        {field.name for field in fields(config)} - {"cell"}
+        for config in (ModelConfig, NgramConfig, TrainingConfig)
+    )
+
+    def refuse(names: Set[str], why: str) -> None:
+        if wrong := [option for name, option in typed.items() if name in names]:
+            raise UsageError(f"{why}; leave out {', '.join(sorted(wrong))}")
+
+    if "resume" in typed:
+        refuse(
+            model | ngram | training - _FREE | {"cell", "size"}, "--resume keeps the run's settings"
+        )
+        refuse({"output", "dry_run"}, "--resume goes on in the run's own folder")
+    elif counts:
+        useless = model | training | {"size", "dry_run", "log_dir"}
+        refuse(useless, "--cell ngram is counted, not trained")
+    else:
+        refuse(ngram, "what is no n-gram model is trained, not counted")
+    if "from_checkpoint" in typed:
+        refuse(model | {"cell", "size"}, "--from keeps the model's architecture")
+        if "corpus" not in typed:
+            raise UsageError("--from goes on with a model on new text: name the text")
+    if "hidden" in typed:
+        refuse({"size"}, "--hidden says how wide a layer is")
 
 
 def _count(
@@ -269,6 +284,11 @@ def find_corpus(
     if not path.exists() and (CORPORA / path).exists():
         path = CORPORA / path
     if is_corpus(path):
+        if extend:
+            raise UsageError(
+                f"{path} is tokenized already, so --extend-vocabulary comes too late",
+                "give it to charnn tokenize --like",
+            )
         return TokenizedCorpus.open(path)
     path = inputs.path(path)
     if not path.exists():
@@ -279,9 +299,11 @@ def find_corpus(
         source = SourceConfig((path,))
         return make_corpus(source, TokenizerConfig(), target, like=like, extend=extend)
     except CorpusExistsError as error:
-        raise CorpusExistsError(
-            error.message, f"train on it with charnn train {target}, or tokenize with another -o"
-        ) from None
+        hint = f"train on it with charnn train {target}, or tokenize with another -o"
+        if begin is not None:
+            how = f"--like {quoted(begin.path.parent)}" + " --extend-vocabulary" * extend
+            hint = f"tokenize elsewhere: charnn tokenize {quoted(path)} {how} -o corpora/OTHER"
+        raise CorpusExistsError(error.message, hint) from None
 
 
 def _run_place(output: Path | None, corpus: "TokenizedCorpus") -> tuple[Path, str]:
@@ -335,10 +357,11 @@ def prepare(
         model, given = _fitting(model, vectors, training, given), given | {"embedding"}
     elif training.freeze == "embedding":
         warn("--freeze embedding without --from or --embedding-from keeps random vectors")
+    in_minutes = training.steps is None and training.epochs is None
     setting = Setting(
         corpus.header.splits["train"].tokens,
         corpus.header.vocabulary,
-        matrix_rate(training.device, training.precision, training.threads),
+        matrix_rate(training.device, training.precision, training.threads) if in_minutes else None,
     )
     model, training = complete(setting, size, model, training, given)
     parts = count_parameters(model, corpus.header.vocabulary)

@@ -28,7 +28,7 @@ def weights_from(checkpoint: Checkpoint, tokenizer: Tokenizer) -> tuple[ModelCon
     if theirs.kind != ours.kind or theirs.token_bytes != ours.token_bytes[:known]:
         raise UsageError(
             f"the corpus has not the vocabulary of {checkpoint.path}",
-            "train on the text itself, or tokenize it with charnn tokenize --like and that model",
+            f"make one: charnn tokenize TEXT --like {checkpoint.path.parent} -o corpora/OTHER",
         )
     shapes = expected_shapes(model, ours.vocabulary_size)
     return model, {name: _grown(checkpoint.weights[name], shape) for name, shape in shapes.items()}

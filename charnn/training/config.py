@@ -72,8 +72,8 @@ class TrainingConfig:
     epochs: float | None = _option(
         None, "Train until every token was read this often.", group="Budget"
     )
-    batch: int = _option(32, "Lanes that read the corpus side by side.", shown=_RECIPE)
-    bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.", shown=_RECIPE)
+    batch: int = _option(32, "Lanes that read the corpus side by side.")
+    bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
     dropout: float = _option(
         0.1,
         "Share of features dropped, the same through a window, behind every layer.",
@@ -93,17 +93,17 @@ class TrainingConfig:
         0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=_RECIPE
     )
     muon_lr: float = _option(0.02, "Peak learning rate of Muon, which follows the same course.")
-    samples: int = _option(
+    sampled_softmax: int = _option(
         0,
-        "Learn with so many symbols drawn anew for each step in place of all; 0: all of them.",
+        "Learn with so many draws from the vocabulary, others in each step; 0: with all of it.",
         shown=_RECIPE,
     )
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
-    weight_decay: float = _option(0.02, "Decoupled weight decay.", shown=_RECIPE)
-    average: float = _option(
+    weight_decay: float = _option(0.02, "Decoupled weight decay.")
+    ema: float = _option(
         0.998,
-        "Validate and save an average of the weights, in which those of a step ago count so much "
-        "of those of now; 0: do not.",
+        "Decay of the exponential moving average of the weights, which is what is validated and "
+        "saved; 0: the weights themselves.",
     )
     clip_norm: float = _option(1.0, "Scale the gradient down to this norm; 0: do not.")
     clip_value: float = _option(0.0, "Cut each gradient entry off at this size; 0: do not.")
@@ -161,14 +161,21 @@ class TrainingConfig:
     def _check_numbers(self) -> None:
         if self.seed >= 1 << 63:
             raise UsageError(f"--seed must be below 2^63, not {self.seed}")
-        least_of = {"batch": 1, "bptt": 1, "samples": 0, "warm_up": 0, "threads": 0, "seed": 0}
+        least_of = {
+            "batch": 1,
+            "bptt": 1,
+            "sampled_softmax": 0,
+            "warm_up": 0,
+            "threads": 0,
+            "seed": 0,
+        }
         for name, least in least_of.items():
             value, option = getattr(self, name), name.replace("_", "-")
             if value < least:
                 raise UsageError(f"--{option} must be at least {least}, not {value}")
         if self.threads > _MOST_THREADS:
             raise UsageError(f"--threads must be at most {_MOST_THREADS}, not {self.threads}")
-        for name in ("dropout", "weight_dropout", "average"):
+        for name in ("dropout", "weight_dropout", "ema"):
             value, option = getattr(self, name), name.replace("_", "-")
             if not 0 <= value < 1:
                 raise UsageError(f"--{option} must be at least 0 and below 1, not {value}")

@@ -26,7 +26,7 @@ _SAVE_MINUTES = 5.0
 _REHEARSED_STEPS, _REHEARSED_SECONDS, _UNLIKE_OTHERS = 20, 10.0, 3
 
 #: How runs were trained whose checkpoints, of format 2 or before, do not say so.
-_BEFORE_FORMAT_3: dict[str, Any] = {"optimizer": "adamw", "average": 0.0}
+_BEFORE_FORMAT_3: dict[str, Any] = {"optimizer": "adamw", "ema": 0.0}
 
 
 def train(

@@ -119,7 +119,8 @@ def orthogonalize(matrices_NRC: Tensor, dtype: torch.dtype = torch.float32) -> T
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(dtype)
+    # The polynomials explode above 1, and what is nearly of rank one comes there by rounding.
+    x = (x / (1.01 * torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(dtype)
     for a, b, c in _POLYNOMIALS:
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)

@@ -18,6 +18,9 @@ _NAMED: dict[Size, int] = {"small": 128, "medium": 256, "large": 512}
 #: A layer is too wide if the budget has it read fewer tokens than this for each of its weights.
 _TOKENS_PER_WEIGHT = 5.0
 
+#: ... or if the text has fewer tokens than its weights by this factor.
+_WEIGHTS_PER_TOKEN = 8.0
+
 #: With more symbols than this, the output shares the embedding's weights ...
 _MANY_SYMBOLS = 2000
 #: ... and beyond this it learns with a sample of them.
@@ -48,8 +51,9 @@ class Setting:
     """Tokens to learn from."""
     vocabulary: int
     """V."""
-    rate: float
-    """Floating-point operations a second that the machine does in matrix products."""
+    rate: float | None
+    """Floating-point operations a second that the machine does in matrix products; None if that
+    does not matter, for the budget is no time."""
 
 
 def complete(
@@ -72,36 +76,41 @@ def complete(
     def with_ours(config: Any, **ours: Any) -> Any:
         return replace(config, **{name: ours[name] for name in ours.keys() - given})
 
-    many = setting.vocabulary > _MANY_SYMBOLS and model.embedding > 0
     training = with_ours(
         training,
-        samples=_SAMPLES if setting.vocabulary > _TOO_MANY_SYMBOLS else 0,
+        sampled_softmax=_SAMPLES if setting.vocabulary > _TOO_MANY_SYMBOLS else 0,
         lr=_rate(setting.vocabulary, model.cell, training.optimizer),
     )
-    widths = _WIDTHS if size == "auto" else (_NAMED[size],)
-    models = [
-        with_ours(model, hidden=width, embedding=width if many else model.embedding, tied=many)
-        for width in widths
-    ]
-    affordable = [
-        one
-        for one in models[1:]
-        if _reads(setting, one, training) >= _TOKENS_PER_WEIGHT * _recurrent_weights(one, setting)
-    ]
-    model = max(affordable, key=lambda one: one.hidden, default=models[0])
+    many = setting.vocabulary > _MANY_SYMBOLS and model.embedding > 0
+    # An embedding that is frozen, or brought along, must not decide what the output can tell apart.
+    tied = many and training.freeze == "nothing" and training.embedding_from is None
+    models = []
+    for width in _WIDTHS if size == "auto" else (_NAMED[size],):
+        one = with_ours(model, hidden=width, tied=tied)
+        models.append(with_ours(one, embedding=one.hidden if many else model.embedding))
+    fitting = [one for one in models[1:] if _fits(setting, one, training)]
+    model = max(fitting, key=lambda one: one.hidden, default=models[0])
+    return model, with_ours(training, dropout=_dropout(setting, model, training))
+
+
+def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> bool:
+    """Whether a budget and a text are enough for so many weights."""
+    weights = _recurrent_weights(model, setting)
+    enough_time = _reads(setting, model, training) >= _TOKENS_PER_WEIGHT * weights
+    return enough_time and weights <= _WEIGHTS_PER_TOKEN * setting.tokens
+
+
+def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> float:
+    """Many weights that see a text often soon know it by heart; in steps of 0.05."""
     epochs = _reads(setting, model, training) / setting.tokens
-    return model, with_ours(training, dropout=_dropout(epochs))
+    pressure = epochs * _recurrent_weights(model, setting) / setting.tokens
+    return round(min(0.5, 0.1 + 0.05 * max(round(math.log2(max(pressure, 1.0))), 0)), 2)
 
 
 def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
     """Rates that are best for letters keep thousands of symbols from being told apart."""
     peak = _RATE_BESIDE_MUON if optimizer == "muon" else _RATES[cell]
     return peak * min(1.0, math.sqrt(65 / vocabulary))
-
-
-def _dropout(epochs: float) -> float:
-    """What is read more often is sooner known by heart."""
-    return min(0.5, max(0.1, 0.1 * math.log2(max(epochs, 1.0))))
 
 
 def _recurrent_weights(model: ModelConfig, setting: Setting) -> int:
@@ -116,11 +125,12 @@ def _reads(setting: Setting, model: ModelConfig, training: TrainingConfig) -> fl
         return training.steps * per_step
     if training.epochs is not None:
         return training.epochs * setting.tokens
-    outputs = min(setting.vocabulary, training.samples or setting.vocabulary)
+    outputs = min(setting.vocabulary, training.sampled_softmax or setting.vocabulary)
     features = model.embedding if model.tied else model.hidden
     weights = _recurrent_weights(model, setting)
     # Muon takes nine products of H x H matrices a gate, where a layer's inputs are as many.
     muon = 18 * model.hidden * weights * (training.optimizer == "muon") / per_step
     operations = 6 * (weights + outputs * features) + muon
+    assert setting.rate is not None
     seconds = 60 * (training.minutes or training.default_minutes)
     return seconds * _USED_SHARE * setting.rate / operations

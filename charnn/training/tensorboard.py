@@ -6,7 +6,7 @@ from typing import Any
 
 from charnn.errors import UsageError
 from charnn.files import cannot_write
-from charnn.training.events import Event, Saved, Started, Stepped
+from charnn.training.events import Event, Saved, Started, Stepped, WentBack
 
 _EVERY_STEPS = 10
 
@@ -20,16 +20,26 @@ def logged(events: Iterator[Event], folder: Path) -> Iterator[Event]:
     """
     writer_of = _find_writer()
     writer: Any = None
+    name = ""
+
+    def from_step(step: int) -> Any:
+        """A writer that takes back what was told of later steps."""
+        if writer is not None:
+            writer.close()
+        return writer_of(str(folder / name), purge_step=step + 1)
+
     try:
         for event in events:
             with cannot_write("TensorBoard's log", folder):
                 match event:
                     case Started():
-                        # What a killed run told beyond where it goes on from is told again.
-                        writer = writer_of(str(folder / event.run.name), purge_step=event.step + 1)
+                        name = event.run.name
+                        writer = from_step(event.step)
+                    case WentBack():
+                        writer = from_step(event.step)
                     case Stepped() if event.step % _EVERY_STEPS == 0:
-                        for name in ("train_nats", "learning_rate", "gradient_norm"):
-                            writer.add_scalar(name, getattr(event, name), event.step)
+                        for figure in ("train_nats", "learning_rate", "gradient_norm"):
+                            writer.add_scalar(figure, getattr(event, figure), event.step)
                     case Saved() if event.validation_nats is not None:
                         writer.add_scalar("validation_nats", event.validation_nats, event.step)
                         writer.flush()

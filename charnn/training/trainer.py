@@ -1,17 +1,15 @@
 """One run: the model, its optimizer, and where it stands; a step, and a save."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import (
@@ -117,9 +115,9 @@ class Trainer:
         self.lanes = max(1, min(config.batch, len(tokens) // config.bptt))
         self.windows = Windows(tokens, self.lanes, config.bptt)
         self.loss: Callable[[LanguageModel, Batch, State], tuple[Tensor, int, State]] = loss
-        if config.samples:
+        if config.sampled_softmax:
             V = corpus.header.vocabulary
-            self.loss = SampledLoss(tokens, V, config.samples, self.device)
+            self.loss = SampledLoss(tokens, V, config.sampled_softmax, self.device)
         splits = corpus.header.splits
         self.held_out = corpus.tokens("validation") if "validation" in splits else tokens[:0]
         self.began = 0.0
@@ -144,9 +142,8 @@ class Trainer:
             self.model.freeze_embedding()
         self.parameters = list(self.model.parameters())
         self.optimizer = Optimizer(self.model, config)
-        self.averaged: AveragedModel | None = None
-        if config.average:
-            self.averaged = AveragedModel(self.model, avg_fn=partial(_mix, config.average))
+        self.saved_model = copy.deepcopy(self.model) if config.ema else self.model
+        """What is validated and saved: with averaged weights, if they are averaged."""
         self.state: State = self.model.initial_state(self.lanes)
         self.progress = Progress()
 
@@ -163,11 +160,11 @@ class Trainer:
 
     @property
     def validation_tokens(self) -> int:
-        """The held-out tokens, counted more where a step samples what a validation reads in full."""
+        """The held-out tokens, counted more where steps sample what validations read in full."""
         V, config = self.corpus.header.vocabulary, self.config
         features = self.model.output.in_features
         learned = sum(parameter.numel() for parameter in self.model.recurrent.parameters())
-        samples = min(config.samples + self.tokens_per_step, V) if config.samples else V
+        samples = min(config.sampled_softmax, V) if config.sampled_softmax else V
         share = (learned + V * features) / (learned + samples * features)
         return round(len(self.held_out) * share)
 
@@ -176,15 +173,16 @@ class Trainer:
         """Whether enough text is held out."""
         return len(self.held_out) > 1
 
-    @property
-    def saved_model(self) -> LanguageModel:
-        """The model that is validated and saved: with averaged weights, if they are averaged."""
-        return self.model if self.averaged is None else cast(LanguageModel, self.averaged.module)
-
     def _share(self) -> float:
         """The share of the peak learning rates, as often halved as training diverged."""
         at = self.progress
         return learning_share(at.step, at.steps, self.config.warm_up) * 0.5**at.halvings
+
+    @property
+    def _rates(self) -> str:
+        """The learning rates, as options."""
+        muon = f" and --muon-lr than {self.config.muon_lr:g}" * (self.config.optimizer == "muon")
+        return f"--lr than {self.config.lr:g}{muon}"
 
     def autocast(self) -> torch.autocast:
         """Matrix products in bfloat16, if that is the precision."""
@@ -199,12 +197,9 @@ class Trainer:
         """
         import_weights(self.saved_model, checkpoint.weights)
         folder, like = checkpoint.folder, self.model.initial_state(self.lanes)
-        averaged = self.averaged is not None
         self.progress, self.state = unpack(
-            folder, self.model, self.optimizer, like, averaged=averaged
+            folder, self.model, self.optimizer, like, averaged=bool(self.config.ema)
         )
-        if self.averaged is not None:
-            self.averaged.n_averaged.fill_(self.progress.step)
         self.saved = checkpoint.path
 
     def mend(self, nats: float | None) -> None:
@@ -271,8 +266,7 @@ class Trainer:
         train_nats = float(nats.detach()) / count
         at.average_nats = self._checked_average(train_nats, norm)
         self.optimizer.step(share)
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+        self._average()
         self.state = detach(state)
         at.step += 1
         at.unlogged_nats.append(train_nats)
@@ -286,6 +280,14 @@ class Trainer:
             share * config.lr,
             norm,
         )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Let the exponential moving average of the weights follow; at first, faster than later."""
+        if self.config.ema:
+            decay = min(self.config.ema, self.progress.step / (9 + self.progress.step))
+            averages: list[Tensor] = list(self.saved_model.parameters())
+            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
 
     def _checked_average(self, nats: float, norm: float) -> float:
         """The moving average of the loss, with a step's loss that was found to be of use."""
@@ -333,7 +335,7 @@ class Trainer:
             kept = f"{self.run} keeps what was saved; " if self.saved else ""
             raise TrainingError(
                 f"{error.message}, though the learning rate was halved {at.halvings} times",
-                f"{kept}begin again with a lower --lr than {self.config.lr:g}",
+                f"{kept}begin again with a lower {self._rates}",
             )
         self._begin()
         if self.saved is not None:
@@ -391,7 +393,7 @@ class Trainer:
             CheckpointConfig.of(self.corpus, self.model_config, at.step, nats, asdict(self.config)),
             weights,
             tokenizer,
-            pack(at, self.model, self.optimizer, self.state, averaged=self.averaged is not None),
+            pack(at, self.model, self.optimizer, self.state, averaged=bool(self.config.ema)),
         )
         # A kill between the two has this step done again; the other way round, the best was lost.
         if best:
@@ -409,12 +411,6 @@ class Trainer:
             line = _sample(engine, seed=at.step)
         at.seconds += time.perf_counter() - began
         return Saved(at.step, nats, best, at.best_nats, self.saved, line)
-
-
-def _mix(decay: float, average: Tensor, now: Tensor, steps: Tensor) -> Tensor:
-    """One more step of the average, which at first forgets faster than later."""
-    seen = float(steps)
-    return average.lerp(now, 1 - min(decay, (1 + seen) / (10 + seen)))
 
 
 def _sample(engine: Engine, seed: int) -> list[int]:
