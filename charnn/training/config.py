@@ -92,7 +92,7 @@ class TrainingConfig:
     lr: float = _option(
         0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=_RECIPE
     )
-    muon_lr: float = _option(0.02, "Peak learning rate of Muon, which follows the same course.")
+    muon_lr: float = _option(0.025, "Peak learning rate of Muon, which follows the same course.")
     sampled_softmax: int = _option(
         0,
         "Learn with so many draws from the vocabulary, others in each step; 0: with all of it.",

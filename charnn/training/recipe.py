@@ -26,8 +26,10 @@ _MANY_SYMBOLS = 2000
 #: ... and beyond this it learns with a sample of them.
 _TOO_MANY_SYMBOLS, _SAMPLES = 12_000, 4096
 
-#: The peak learning rate of AdamW for up to 65 symbols, beside Muon and on its own.
-_RATE_BESIDE_MUON = 0.008
+#: The peak learning rate of AdamW for up to 65 symbols, beside Muon and on its own; and the power
+#: of the number of symbols with which it falls.
+_BESIDE_MUON, _FALL_BESIDE_MUON = 0.016, 1 / 6
+_FALL = 1 / 2
 _RATES = {
     "lstm": 0.012,
     "peephole": 0.012,
@@ -109,8 +111,10 @@ def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> 
 
 def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
     """Rates that are best for letters keep thousands of symbols from being told apart."""
-    peak = _RATE_BESIDE_MUON if optimizer == "muon" else _RATES[cell]
-    return peak * min(1.0, math.sqrt(65 / vocabulary))
+    fewer = min(1.0, 65 / vocabulary)
+    if optimizer == "muon":
+        return _BESIDE_MUON * fewer**_FALL_BESIDE_MUON
+    return _RATES[cell] * fewer**_FALL
 
 
 def _recurrent_weights(model: ModelConfig, setting: Setting) -> int:
