@@ -9,7 +9,8 @@ from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import write_out
 from charnn.cli.options import Quiet
 from charnn.cli.places import CHECKPOINTS, Inputs, bundled
-from charnn.cli.train import StopSignal, find_corpus, prepare, train_events, watch
+from charnn.cli.train import find_corpus, prepare, train_events
+from charnn.cli.watch import StopSignal, watch
 from charnn.decode.config import Decoding, GenerationConfig, SamplingConfig
 from charnn.training.config import TrainingConfig
 

@@ -113,8 +113,8 @@ def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
     """Rates that are best for letters keep thousands of symbols from being told apart."""
     fewer = min(1.0, 65 / vocabulary)
     if optimizer == "muon":
-        return _BESIDE_MUON * fewer**_FALL_BESIDE_MUON
-    return _RATES[cell] * fewer**_FALL
+        return _BESIDE_MUON * math.pow(fewer, _FALL_BESIDE_MUON)
+    return _RATES[cell] * math.pow(fewer, _FALL)
 
 
 def _recurrent_weights(model: ModelConfig, setting: Setting) -> int:
