@@ -21,6 +21,9 @@ _TOKENS_PER_WEIGHT = 5.0
 #: ... or if the text has fewer tokens than its weights by this factor.
 _WEIGHTS_PER_TOKEN = 8.0
 
+#: Dropout is 0.1, and 0.05 more for each doubling of weights x epochs / tokens, but for so many.
+_FREE_DOUBLINGS = 2
+
 #: With more symbols than this, the output shares the embedding's weights ...
 _MANY_SYMBOLS = 2000
 #: ... and beyond this it learns with a sample of them.
@@ -106,7 +109,8 @@ def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> 
     """Many weights that see a text often soon know it by heart; in steps of 0.05."""
     epochs = _reads(setting, model, training) / setting.tokens
     pressure = epochs * _recurrent_weights(model, setting) / setting.tokens
-    return round(min(0.5, 0.1 + 0.05 * max(round(math.log2(max(pressure, 1.0))), 0)), 2)
+    doublings = round(math.log2(max(pressure, 1.0))) - _FREE_DOUBLINGS
+    return round(min(0.1 + 0.05 * max(doublings, 0), 0.5), 2)
 
 
 def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
