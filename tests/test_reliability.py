@@ -268,7 +268,7 @@ def test_a_stop_does_not_wait_for_a_long_validation(place):
     (place / "held-out.txt").write_text(TEXT * 300)
     sources = SourceConfig((place / "text.txt",), (place / "held-out.txt",))
     corpus, _ = tokenize_corpus(sources, TokenizerConfig(), place / "corpora" / "long")
-    options = {"steps": 2, "save_every": "1", "batch": 4, "bptt": 16, "dropout": 0.2}
+    options = {"steps": 2, "save_every": "1", "batch": 4, "bptt": 16, "dropout": 0.2, "lr": 0.01}
     config = TrainingConfig(**options, threads=1, precision="float32")
     model = ModelConfig(layers=1, hidden=16, embedding=8)
     seconds = [
@@ -279,7 +279,17 @@ def test_a_stop_does_not_wait_for_a_long_validation(place):
     validation = seconds[1] - seconds[0]
     run = place / "checkpoints" / "hurried"
     training = Training(
-        place, "corpora/long", *SMALL, "--save-every", "1", "--steps", "2", "-o", run
+        place,
+        "corpora/long",
+        *SMALL,
+        "--save-every",
+        "1",
+        "--steps",
+        "2",
+        "--lr",
+        "0.01",
+        "-o",
+        run,
     )
     training.send(validation / 3, signal.SIGINT)
     assert training.end() == 130
@@ -522,7 +532,7 @@ def test_a_kill_at_a_link_changes_nothing_of_what_comes_out(tmp_path, monkeypatc
     corpus, _ = tokenize_corpus(sources, TokenizerConfig(), tmp_path / "corpus")
     config = TrainingConfig(
         steps=8, save_every="1", batch=4, bptt=16, lr=0.5, warm_up=0, threads=1,
-        precision="float32",
+        precision="float32", optimizer="adamw", ema=0.0,
     )  # fmt: skip
     model = ModelConfig(layers=1, hidden=16, embedding=8)
     made = []
