@@ -17,6 +17,10 @@ CellName = Literal[
 ]
 
 
+#: Help's word for a default that depends on the corpus and the budget.
+BY_RECIPE = "by recipe"
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The architecture of a recurrent language model."""
@@ -24,13 +28,13 @@ class ModelConfig:
     cell: CellName = field(default="lstm", metadata={"option": False})
     layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})
     hidden: int = field(
-        default=256, metadata={"help": "Units of each layer.", "default": "by recipe"}
+        default=256, metadata={"help": "Units of each layer.", "default": BY_RECIPE}
     )
     embedding: int = field(
         default=64,
         metadata={
             "help": "Size of the token embedding; 0 feeds one-hot vectors.",
-            "default": "by recipe",
+            "default": BY_RECIPE,
         },
     )
     tied: bool = field(
@@ -38,7 +42,7 @@ class ModelConfig:
         metadata={
             "flags": ("--tied/--no-tied",),
             "help": "Let the output share the embedding's weights.",
-            "default": "by recipe",
+            "default": BY_RECIPE,
         },
     )
 

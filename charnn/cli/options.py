@@ -77,17 +77,14 @@ def typed_options(context: typer.Context, *configs: Any) -> dict[str, str]:
     }
 
 
-def _flags(field: dataclasses.Field[Any]) -> tuple[str, ...]:
-    return field.metadata.get("flags") or ("--" + field.name.replace("_", "-"),)
-
-
 def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
     kind = get_type_hints(cls)[field.name]
+    flags = field.metadata.get("flags") or ("--" + field.name.replace("_", "-"),)
     default = field.default
     if get_origin(kind) is tuple:
         kind, default = list[str], []
     option = typer.Option(
-        *_flags(field),
+        *flags,
         help=field.metadata.get("help"),
         rich_help_panel=field.metadata.get("group"),
         show_default=field.metadata.get("default", default not in (None, [], False)),

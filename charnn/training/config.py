@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from charnn.architecture import BY_RECIPE
 from charnn.errors import UsageError
 from charnn.typed import check_types
 
@@ -13,8 +14,6 @@ Size = Literal["auto", "small", "medium", "large"]
 Part = Literal["nothing", "embedding"]
 
 
-#: Help's word for a default that depends on the corpus and the budget.
-_RECIPE = "by recipe"
 _BEGIN = "What it begins with"
 
 #: More minutes, steps or epochs than anyone has.
@@ -77,7 +76,7 @@ class TrainingConfig:
     dropout: float = _option(
         0.1,
         "Share of features dropped, the same through a window, behind every layer.",
-        shown=_RECIPE,
+        shown=BY_RECIPE,
     )
     weight_dropout: float = _option(
         0.0, "Share of the weights from state to state dropped, others for each window."
@@ -90,13 +89,13 @@ class TrainingConfig:
         "muon", "What updates the matrices between units: muon, or adamw as for all the rest."
     )
     lr: float = _option(
-        0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=_RECIPE
+        0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=BY_RECIPE
     )
     muon_lr: float = _option(0.025, "Peak learning rate of Muon, which follows the same course.")
     sampled_softmax: int = _option(
         0,
         "Learn with so many draws from the vocabulary, others in each step; 0: with all of it.",
-        shown=_RECIPE,
+        shown=BY_RECIPE,
     )
     warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.02, "Decoupled weight decay.")
@@ -134,6 +133,11 @@ class TrainingConfig:
         "Weights are kept in float32.",
     )
     threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget, where it is a time."""
+        return 60 * (self.minutes or self.default_minutes)
 
     def __post_init__(self) -> None:
         try:

@@ -140,8 +140,9 @@ def rehearse(
         seconds.append(trainer.progress.seconds - before)
     step_seconds = statistics.median(seconds[_UNLIKE_OTHERS:] or seconds)
     tokens, held_out = trainer.tokens_per_step, trainer.validation_tokens
-    budget = 60 * (config.minutes or config.default_minutes)
-    steps = trainer.progress.steps or affordable_steps([step_seconds], budget, tokens, held_out)
+    steps = trainer.progress.steps or affordable_steps(
+        [step_seconds], config.budget_seconds, tokens, held_out
+    )
     return Rehearsal(
         step_seconds,
         tokens,
@@ -203,7 +204,7 @@ def _go_on(trainer: Trainer, log: metrics.Metrics, stop: Callable[[], bool]) -> 
         DivergedError: nothing more can come of these weights.
     """
     config, at = trainer.config, trainer.progress
-    budget = 60 * (config.minutes or config.default_minutes)
+    budget = config.budget_seconds
     every = Interval.parse(config.save_every) if config.save_every else Interval()
     first, saved_at = at.step, at.seconds
     step_seconds: list[float] = []

@@ -14,7 +14,7 @@ from charnn.training.progress import Progress
 
 FILE = "metrics.jsonl"
 
-_EVERY_STEPS = 10
+EVERY_STEPS = 10
 
 
 class Metrics:
@@ -35,7 +35,7 @@ class Metrics:
 
     def add(self, stepped: Stepped, validation_nats: float | None = None) -> None:
         """Take note of a step; a line is written every few steps, and for every validation."""
-        if validation_nats is None and stepped.step % _EVERY_STEPS:
+        if validation_nats is None and stepped.step % EVERY_STEPS:
             return
         nats = self._progress.unlogged_nats
         line = {

@@ -55,6 +55,7 @@ class Optimizer:
             # A table of one-hot vectors sees few of its rows at a time, as an embedding does.
             and not (model.embedding is None and name == "layers.0.weight_ih")
         ]
+        self._rest = [name for name in self._parameters if name not in self._matrices]
         self.moments: dict[str, Moments] = {
             name: {
                 moment: tensor.new_zeros(()) if moment == "step" else torch.zeros_like(tensor)
@@ -91,12 +92,13 @@ class Optimizer:
                 parameter.sub_(update_GHI.reshape(parameter.shape), alpha=length)
 
     def _step_adamw(self, rate: float) -> None:
-        names = [name for name in self._parameters if name not in self._matrices]
-        moments = [[self.moments[name][moment] for name in names] for moment in _ADAM]
-        averages, squares, steps = moments
+        parameters = [self._parameters[name] for name in self._rest]
+        averages, squares, steps = (
+            [self.moments[name][moment] for name in self._rest] for moment in _ADAM
+        )
         adamw(
-            [self._parameters[name] for name in names],
-            [gradient for name in names if (gradient := self._parameters[name].grad) is not None],
+            parameters,
+            [gradient for parameter in parameters if (gradient := parameter.grad) is not None],
             averages,
             squares,
             [],

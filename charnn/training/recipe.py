@@ -140,5 +140,4 @@ def _reads(setting: Setting, model: ModelConfig, training: TrainingConfig) -> fl
     muon = 18 * model.hidden * weights * (training.optimizer == "muon") / per_step
     operations = 6 * (weights + outputs * features) + muon
     assert setting.rate is not None
-    seconds = 60 * (training.minutes or training.default_minutes)
-    return seconds * _USED_SHARE * setting.rate / operations
+    return training.budget_seconds * _USED_SHARE * setting.rate / operations

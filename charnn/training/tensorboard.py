@@ -7,8 +7,7 @@ from typing import Any
 from charnn.errors import UsageError
 from charnn.files import cannot_write
 from charnn.training.events import Event, Saved, Started, Stepped, WentBack
-
-_EVERY_STEPS = 10
+from charnn.training.metrics import EVERY_STEPS
 
 
 def logged(events: Iterator[Event], folder: Path) -> Iterator[Event]:
@@ -37,7 +36,7 @@ def logged(events: Iterator[Event], folder: Path) -> Iterator[Event]:
                         writer = from_step(event.step)
                     case WentBack():
                         writer = from_step(event.step)
-                    case Stepped() if event.step % _EVERY_STEPS == 0:
+                    case Stepped() if event.step % EVERY_STEPS == 0:
                         for figure in ("train_nats", "learning_rate", "gradient_norm"):
                             writer.add_scalar(figure, getattr(event, figure), event.step)
                     case Saved() if event.validation_nats is not None:

@@ -140,7 +140,7 @@ class Trainer:
             import_weights(self.model, self.weights)
         if config.freeze == "embedding":
             self.model.freeze_embedding()
-        self.parameters = list(self.model.parameters())
+        self.parameters: list[Tensor] = list(self.model.parameters())
         self.optimizer = Optimizer(self.model, config)
         self.saved_model = copy.deepcopy(self.model) if config.ema else self.model
         """What is validated and saved: with averaged weights, if they are averaged."""
@@ -287,7 +287,7 @@ class Trainer:
         if self.config.ema:
             decay = min(self.config.ema, self.progress.step / (9 + self.progress.step))
             averages: list[Tensor] = list(self.saved_model.parameters())
-            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
+            torch._foreach_lerp_(averages, self.parameters, 1 - decay)
 
     def _checked_average(self, nats: float, norm: float) -> float:
         """The moving average of the loss, with a step's loss that was found to be of use."""
