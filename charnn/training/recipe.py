@@ -108,7 +108,8 @@ def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> boo
 def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> float:
     """Many weights that see a text often soon know it by heart; in steps of 0.05."""
     epochs = _reads(setting, model, training) / setting.tokens
-    pressure = epochs * _recurrent_weights(model, setting) / setting.tokens
+    weights = sum(count_parameters(model, setting.vocabulary).values())
+    pressure = epochs * weights / setting.tokens
     doublings = round(math.log2(max(pressure, 1.0))) - _FREE_DOUBLINGS
     return round(min(0.1 + 0.05 * max(doublings, 0), 0.5), 2)
 
