@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charnn.cli.chart import chart, log_ticks, ticks
-from charnn.cli.picture import picture
+from charnn.cli.figure import picture
+from charnn.cli.picture import draw_curves
 from charnn.errors import InputError
 from charnn.training.curves import curve, limits, smooth
 from charnn.training.metrics import read_metrics
@@ -318,21 +319,25 @@ def test_a_name_may_hold_anything(program, place):
     assert b"\x1b" not in program("plot", name, cwd=place).stdout
 
 
+def drawn(curves, kind, log_x=False):
+    return picture(lambda figure: draw_curves(figure, curves, "step", "nats", log_x), kind)
+
+
 def test_the_same_run_gives_the_same_picture():
     curves = [curve("x", falling())]
     for kind in ("png", "svg"):
-        first, complete = picture(curves, "step", "nats", kind)
+        first, complete = drawn(curves, kind)
         assert complete
-        assert picture(curves, "step", "nats", kind)[0] == first
-    assert picture(curves, "step", "nats", "svg", log_x=True)[0] != first
+        assert drawn(curves, kind)[0] == first
+    assert drawn(curves, "svg", log_x=True)[0] != first
 
 
 def test_characters_that_no_font_has_are_told_of_and_no_failure():
     curves = [curve("\U000e0fff寓言", falling())]
-    data, complete = picture(curves, "step", "nats", "png")
+    data, complete = drawn(curves, "png")
     assert not complete
     pixels(data)
-    assert picture(curves, "step", "nats", "svg")[1]
+    assert drawn(curves, "svg")[1]
 
 
 @pytest.mark.parametrize(
@@ -347,7 +352,7 @@ def test_characters_that_no_font_has_are_told_of_and_no_failure():
 @pytest.mark.parametrize("log_x", [False, True])
 def test_odd_metrics_give_pictures(measured, log_x):
     one = curve("run", [entry(*m) for m in measured], log_x=log_x)
-    pixels(picture([one, one], "step", "nats", "png", log_x)[0])
+    pixels(drawn([one, one], "png", log_x)[0])
 
 
 def test_nothing_is_overwritten_unless_forced(program, place):

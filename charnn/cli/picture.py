@@ -1,37 +1,16 @@
-"""Loss curves as a picture, drawn by matplotlib, which need not be there."""
+"""Loss curves as a picture."""
 
-import io
-import logging
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from charnn.cli.chart import compact, value, x_limits
-from charnn.errors import OutputError
+from charnn.cli.figure import COLOURS
 from charnn.training.curves import Curve, limits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-#: What a machine may have that shows Chinese, the best first.
-_CJK = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK TC",
-    "Heiti SC",
-    "SimHei",
-    "Arial Unicode MS",
-    "Droid Sans Fallback",
-    "Unifont",
-)
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8b6508", "#56b4e9", "#444444")
 _MARKERS = "osD^vPX"
 _DASHES: tuple[Literal["-", "--"], ...] = ("-", "--")
 _TRAINING: dict[str, Any] = {"alpha": 0.3, "linewidth": 0.8}
@@ -44,58 +23,23 @@ _LONGEST_NAME = 40
 _AXES_POINTS = (535, 320)
 
 
-def picture(
-    curves: Sequence[Curve], x_label: str, y_label: str, kind: str, log_x: bool = False
-) -> tuple[bytes, bool]:
-    """The curves as a picture, and whether all of its characters could be shown.
+def draw_curves(
+    figure: "Figure", curves: Sequence[Curve], x_label: str, y_label: str, log_x: bool = False
+) -> None:
+    """Draw the curves.
 
     Args:
+        figure: has nothing in it yet.
         curves: none is empty.
         x_label: what goes across, and its unit.
         y_label: what goes up, and its unit.
-        kind: "png" or "svg".
         log_x: whether ``x`` is drawn by its logarithm.
-
-    Raises:
-        OutputError: matplotlib is not there.
     """
-    # It would tell of its caches; where it cannot keep one, it does without.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-        from matplotlib.font_manager import fontManager
-    except ImportError as error:
-        raise OutputError(
-            "a picture is drawn by matplotlib, which is missing", 'pip install "charnn[plot]"'
-        ) from error
-
-    there = {font.name for font in fontManager.ttflist}
-    with matplotlib.rc_context(), warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("always", message="Glyph ")
-        warnings.filterwarnings("ignore", message="Creating legend")  # that it is slow
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {
-                "font.family": ["DejaVu Sans", *(name for name in _CJK if name in there)],
-                "text.parse_math": False,  # a name may hold dollar signs
-                "svg.fonttype": "none",  # text stays text
-                "svg.hashsalt": "charnn",  # the same run, the same bytes
-            }
-        )
-        figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
-        _draw(figure.add_subplot(), curves, x_label, y_label, log_x)
-        data = io.BytesIO()
-        undated = {"Date": None} if kind == "svg" else {}
-        figure.savefig(data, format=kind, metadata=undated)
-    return data.getvalue(), kind == "svg" or not caught
-
-
-def _draw(axes: "Axes", curves: Sequence[Curve], x_label: str, y_label: str, log_x: bool) -> None:
+    axes = figure.add_subplot()
     axes.set_xscale("log" if log_x else "linear")
     for run, one in enumerate(curves):
-        style: dict[str, Any] = {"color": _COLOURS[run % len(_COLOURS)]}
-        dashes, marker = _DASHES[run // len(_COLOURS) % 2], _MARKERS[run % len(_MARKERS)]
+        style: dict[str, Any] = {"color": COLOURS[run % len(COLOURS)]}
+        dashes, marker = _DASHES[run // len(COLOURS) % 2], _MARKERS[run % len(_MARKERS)]
         axes.plot(one.x_N, one.train_N, **style, **_TRAINING, zorder=2)
         axes.plot(one.x_N, one.smooth_N, dashes, **style, **_SMOOTHED, zorder=3)
         axes.plot(one.x_M, one.valid_M, marker, **style, **_VALIDATION, zorder=4)
@@ -126,7 +70,7 @@ def _label_the_best(axes: "Axes", curves: Sequence[Curve]) -> None:
         if one.best is None:
             continue
         point = float(one.x_M[one.best]), float(one.valid_M[one.best])
-        colour = _COLOURS[run % len(_COLOURS)]
+        colour = COLOURS[run % len(COLOURS)]
         axes.plot(*point, "*", color=colour, **_BEST, zorder=5)
         x, y = (inside.transform(point) * _AXES_POINTS).tolist()
         up = _free_place(x, y, taken)
@@ -161,12 +105,12 @@ def _add_legend(axes: "Axes", curves: Sequence[Curve]) -> None:
     several = len(curves) > 1
     entries = []
     for run, one in enumerate(curves if several else ()):
-        colour, marker = _COLOURS[run % len(_COLOURS)], _MARKERS[run % len(_MARKERS)]
-        dashes = _DASHES[run // len(_COLOURS) % 2]
+        colour, marker = COLOURS[run % len(COLOURS)], _MARKERS[run % len(_MARKERS)]
+        dashes = _DASHES[run // len(COLOURS) % 2]
         line = Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=5)
         found = "" if one.best is None else f", best {value(one.valid_M[one.best])}"
         entries.append((line, _short(one.name) + found))
-    colour = "#777777" if several else _COLOURS[0]
+    colour = "#777777" if several else COLOURS[0]
     entries += [
         (Line2D([], [], color=colour, **_TRAINING), "training"),
         (Line2D([], [], color=colour, **_SMOOTHED), "training, smoothed"),

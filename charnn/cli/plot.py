@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, quoted, say, visible, warn
+from charnn.cli.console import Payload, be_quiet, visible
+from charnn.cli.figure import picture_kind, write_picture
 from charnn.cli.options import Json, Quiet
 from charnn.cli.places import Inputs, find_run
-from charnn.errors import InputError, OutputError, UsageError
+from charnn.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from charnn.training.curves import Curve
 
 _X_LABELS = {"step": "step", "tokens": "tokens seen", "minutes": "minutes of training"}
@@ -69,7 +72,7 @@ def plot(
     from charnn.training.metrics import read_metrics
 
     be_quiet(quiet)
-    kind = _kind(output, force)
+    kind = None if output is None else picture_kind(output, force)
     found = map(_metrics_file, runs or [find_run(None)])
     files = list({file.resolve(): file for file in found}.values())
     with Inputs() as inputs:
@@ -84,7 +87,12 @@ def plot(
                 f"{_shown(file)} holds no losses", "training writes the first after ten steps"
             )
     if output is not None and kind is not None:
-        _write_picture(curves, output, kind, x, y, log_x=log_x)
+        from charnn.cli.picture import draw_curves
+
+        def draw(figure: "Figure") -> None:
+            draw_curves(figure, curves, _X_LABELS[x], _Y_LABELS[y], log_x)
+
+        write_picture(output, draw, kind)
     payload = Payload()
     if json:
         for file, entries in zip(files, metrics, strict=True):
@@ -93,18 +101,6 @@ def plot(
             payload.json({"run": _run(file), **facts})
     elif output is None:
         payload.write(_chart(curves, x, y, log_x=log_x))
-
-
-def _kind(output: Path | None, force: bool) -> str | None:
-    """The kind of picture that is asked for."""
-    if output is None:
-        return None
-    kind = output.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg"):
-        raise UsageError(f"{output} is no name for a picture", "let it end in .png or .svg")
-    if output.exists() and not (force and output.is_file()):
-        raise OutputError(f"{output} exists", "choose another name, or give --force")
-    return kind
 
 
 def _metrics_file(run: Path) -> Path:
@@ -148,19 +144,6 @@ def _run(file: Path) -> str:
 
 def _shown(file: Path) -> str:
     return "standard input" if file == _STDIN else str(file)
-
-
-def _write_picture(
-    curves: Sequence["Curve"], output: Path, kind: str, x: str, y: str, *, log_x: bool
-) -> None:
-    from charnn.cli.picture import picture
-    from charnn.files import write_atomically
-
-    data, complete = picture(curves, _X_LABELS[x], _Y_LABELS[y], kind, log_x)
-    write_atomically(output, data)
-    if not complete:
-        warn("no font here shows all characters of the names; an .svg leaves that to its viewer")
-    say(f"wrote {quoted(output)}")
 
 
 def _chart(curves: Sequence["Curve"], x: str, y: str, *, log_x: bool) -> str:

@@ -1,0 +1,112 @@
+"""Pictures, drawn by matplotlib, which need not be there: how they look, and where they go."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charnn.cli.console import quoted, say, warn
+from charnn.errors import OutputError, UsageError
+from charnn.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Told apart also by who sees fewer colours, and in print: Okabe & Ito (2008), a little darker.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8b6508", "#56b4e9", "#444444")
+
+#: What a machine may have that shows Chinese, the best first.
+_CJK = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK TC",
+    "Heiti SC",
+    "SimHei",
+    "Arial Unicode MS",
+    "Droid Sans Fallback",
+    "Unifont",
+)
+
+
+def picture_kind(output: Path, force: bool) -> str:
+    """The kind of picture that a file's name asks for, "png" or "svg".
+
+    Raises:
+        UsageError: it asks for neither.
+        OutputError: the file exists, and must not be replaced.
+    """
+    kind = output.suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg"):
+        raise UsageError(f"{output} is no name for a picture", "let it end in .png or .svg")
+    if output.exists() and not (force and output.is_file()):
+        raise OutputError(f"{output} exists", "choose another name, or give --force")
+    return kind
+
+
+def picture(
+    draw: Callable[["Figure"], None], kind: str, inches: tuple[float, float] = (8, 5)
+) -> tuple[bytes, bool]:
+    """A picture, and whether all of its characters could be shown.
+
+    Args:
+        draw: puts axes into a figure, and draws.
+        kind: "png" or "svg".
+        inches: width and height.
+
+    Raises:
+        OutputError: matplotlib is not there.
+    """
+    # It would tell of its caches; where it cannot keep one, it does without.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+        from matplotlib.font_manager import fontManager
+    except ImportError as error:
+        raise OutputError(
+            "a picture is drawn by matplotlib, which is missing", 'pip install "charnn[plot]"'
+        ) from error
+
+    there = {font.name for font in fontManager.ttflist}
+    with matplotlib.rc_context(), warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message="Glyph ")
+        warnings.filterwarnings("ignore", message="Creating legend")  # that it is slow
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {
+                "font.family": ["DejaVu Sans", *(name for name in _CJK if name in there)],
+                "text.parse_math": False,  # a name may hold dollar signs
+                "svg.fonttype": "none",  # text stays text
+                "svg.hashsalt": "charnn",  # the same run, the same bytes
+            }
+        )
+        figure = Figure(figsize=inches, dpi=150, layout="constrained")
+        draw(figure)
+        data = io.BytesIO()
+        undated = {"Date": None} if kind == "svg" else {}
+        figure.savefig(data, format=kind, metadata=undated)
+    return data.getvalue(), kind == "svg" or not caught
+
+
+def write_picture(
+    output: Path, draw: Callable[["Figure"], None], kind: str, inches: tuple[float, float] = (8, 5)
+) -> None:
+    """Draw a picture into a file, whole or not at all, and say so.
+
+    Raises:
+        OutputError: matplotlib is not there, or the file cannot be written.
+    """
+    data, complete = picture(draw, kind, inches)
+    write_atomically(output, data)
+    if not complete:
+        warn("no font here shows all characters; an .svg leaves that to its viewer")
+    say(f"wrote {quoted(output)}")
