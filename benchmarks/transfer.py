@@ -1,6 +1,6 @@
 """Learning on top of learning: what a model trained elsewhere is worth on a text.
 
-    python benchmarks/bench_transfer.py NEAR.txt FAR.txt [--steps 1200] [--seeds 1 2 3] [--jobs 2]
+    python benchmarks/transfer.py NEAR.txt FAR.txt [--steps 1200] [--seeds 1 2 3] [--jobs 2]
 
 NEAR is cut into halves. Models are trained on its first half, and on FAR; then, all for the same
 number of steps, on its second half: from nothing; from those models, whole (--from), whole with the
