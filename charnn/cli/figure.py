@@ -14,8 +14,14 @@ from charnn.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Told apart also by who sees fewer colours, and in print: Okabe & Ito (2008), a little darker.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8b6508", "#56b4e9", "#444444")
+#: Told apart also by who sees fewer colours, and in print: after Okabe & Ito (2008). Pictures take
+#: them by number: "C0", "C1", ...
+_ON_WHITE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8b6508", "#56b4e9", "#444444")
+_ON_BLACK = ("#56b4e9", "#f0883e", "#2fc59b", "#e09fc6", "#e6c15a", "#8f9cf0", "#c8c8c8")
+COLOURS = len(_ON_WHITE)
+
+#: What lies behind, what is written, and the lines of a grid.
+_LIGHT, _DARK = ("#ffffff", "#1a1a1a", "#e4e4e4"), ("#16181d", "#e6e6e6", "#3a3d44")
 
 #: What a machine may have that shows Chinese, the best first.
 _CJK = (
@@ -53,7 +59,11 @@ def picture_kind(output: Path, force: bool) -> str:
 
 
 def picture(
-    draw: Callable[["Figure"], None], kind: str, inches: tuple[float, float] = (8, 5)
+    draw: Callable[["Figure"], None],
+    kind: str,
+    inches: tuple[float, float] = (8, 5),
+    *,
+    dark: bool = False,
 ) -> tuple[bytes, bool]:
     """A picture, and whether all of its characters could be shown.
 
@@ -61,6 +71,7 @@ def picture(
         draw: puts axes into a figure, and draws.
         kind: "png" or "svg".
         inches: width and height.
+        dark: whether it is light on dark.
 
     Raises:
         OutputError: matplotlib is not there.
@@ -69,6 +80,7 @@ def picture(
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib
+        from cycler import cycler
         from matplotlib.figure import Figure
         from matplotlib.font_manager import fontManager
     except ImportError as error:
@@ -77,6 +89,7 @@ def picture(
         ) from error
 
     there = {font.name for font in fontManager.ttflist}
+    behind, ink, grid = _DARK if dark else _LIGHT
     with matplotlib.rc_context(), warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", message="Glyph ")
         warnings.filterwarnings("ignore", message="Creating legend")  # that it is slow
@@ -87,6 +100,15 @@ def picture(
                 "text.parse_math": False,  # a name may hold dollar signs
                 "svg.fonttype": "none",  # text stays text
                 "svg.hashsalt": "charnn",  # the same run, the same bytes
+                "axes.prop_cycle": cycler(color=_ON_BLACK if dark else _ON_WHITE),
+                "grid.color": grid,
+                "figure.facecolor": behind,
+                "axes.facecolor": behind,
+                "text.color": ink,
+                "axes.edgecolor": ink,
+                "axes.labelcolor": ink,
+                "xtick.color": ink,
+                "ytick.color": ink,
             }
         )
         figure = Figure(figsize=inches, dpi=150, layout="constrained")

@@ -15,8 +15,8 @@ _MARKERS = "osD^vPX"
 _DASHES: tuple[Literal["-", "--"], ...] = ("-", "--")
 _TRAINING: dict[str, Any] = {"alpha": 0.3, "linewidth": 0.8}
 _SMOOTHED: dict[str, Any] = {"alpha": 0.9, "linewidth": 1.7}
-_VALIDATION: dict[str, Any] = {"linestyle": "", "markersize": 6, "markeredgecolor": "white"}
-_BEST: dict[str, Any] = {"markersize": 13, "markeredgecolor": "white"}
+_VALIDATION: dict[str, Any] = {"linestyle": "", "markersize": 6}
+_BEST: dict[str, Any] = {"markersize": 13}
 _LONGEST_NAME = 40
 
 #: The size of what lies between the axes, about.
@@ -38,11 +38,11 @@ def draw_curves(
     axes = figure.add_subplot()
     axes.set_xscale("log" if log_x else "linear")
     for run, one in enumerate(curves):
-        style: dict[str, Any] = {"color": COLOURS[run % len(COLOURS)]}
-        dashes, marker = _DASHES[run // len(COLOURS) % 2], _MARKERS[run % len(_MARKERS)]
+        style: dict[str, Any] = {"color": f"C{run % COLOURS}"}
+        dashes, marker = _DASHES[run // COLOURS % 2], _MARKERS[run % len(_MARKERS)]
         axes.plot(one.x_N, one.train_N, **style, **_TRAINING, zorder=2)
         axes.plot(one.x_N, one.smooth_N, dashes, **style, **_SMOOTHED, zorder=3)
-        axes.plot(one.x_M, one.valid_M, marker, **style, **_VALIDATION, zorder=4)
+        axes.plot(one.x_M, one.valid_M, marker, **style, **_VALIDATION, **_edge(axes), zorder=4)
         if len(one.x_N) == 1:  # no line goes through a point
             axes.plot(one.x_N, one.smooth_N, "_", **style, markersize=12, markeredgewidth=2)
     left, right = x_limits(curves, log_x)
@@ -52,7 +52,7 @@ def draw_curves(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.xaxis.set_major_formatter(lambda x, _: compact(round(x, 9)))
-    axes.grid(color="#e4e4e4", linewidth=0.8)
+    axes.grid(linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -70,8 +70,8 @@ def _label_the_best(axes: "Axes", curves: Sequence[Curve]) -> None:
         if one.best is None:
             continue
         point = float(one.x_M[one.best]), float(one.valid_M[one.best])
-        colour = COLOURS[run % len(COLOURS)]
-        axes.plot(*point, "*", color=colour, **_BEST, zorder=5)
+        colour = f"C{run % COLOURS}"
+        axes.plot(*point, "*", color=colour, **_BEST, **_edge(axes), zorder=5)
         x, y = (inside.transform(point) * _AXES_POINTS).tolist()
         up = _free_place(x, y, taken)
         taken.append((x, y + up))
@@ -86,8 +86,13 @@ def _label_the_best(axes: "Axes", curves: Sequence[Curve]) -> None:
             fontweight="bold",
             fontsize=9,
             zorder=6,
-            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+            bbox={"facecolor": axes.get_facecolor(), "alpha": 0.8, "edgecolor": "none", "pad": 1},
         )
+
+
+def _edge(axes: "Axes") -> dict[str, Any]:
+    """Marks that lie on top of each other stay apart."""
+    return {"markeredgecolor": axes.get_facecolor()}
 
 
 def _free_place(x: float, y: float, taken: Sequence[tuple[float, float]]) -> float:
@@ -105,12 +110,12 @@ def _add_legend(axes: "Axes", curves: Sequence[Curve]) -> None:
     several = len(curves) > 1
     entries = []
     for run, one in enumerate(curves if several else ()):
-        colour, marker = COLOURS[run % len(COLOURS)], _MARKERS[run % len(_MARKERS)]
-        dashes = _DASHES[run // len(COLOURS) % 2]
+        colour, marker = f"C{run % COLOURS}", _MARKERS[run % len(_MARKERS)]
+        dashes = _DASHES[run // COLOURS % 2]
         line = Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=5)
         found = "" if one.best is None else f", best {value(one.valid_M[one.best])}"
         entries.append((line, _short(one.name) + found))
-    colour = "#777777" if several else COLOURS[0]
+    colour = "#777777" if several else "C0"
     entries += [
         (Line2D([], [], color=colour, **_TRAINING), "training"),
         (Line2D([], [], color=colour, **_SMOOTHED), "training, smoothed"),
@@ -118,9 +123,12 @@ def _add_legend(axes: "Axes", curves: Sequence[Curve]) -> None:
     if any(len(one.x_M) for one in curves):
         at = "" if several else f", at step {curves[0].best_step:,}"
         entries += [
-            (Line2D([], [], color=colour, marker=_MARKERS[0], **_VALIDATION), "validation"),
             (
-                Line2D([], [], color=colour, marker="*", linestyle="", **_BEST),
+                Line2D([], [], color=colour, marker=_MARKERS[0], **_VALIDATION, **_edge(axes)),
+                "validation",
+            ),
+            (
+                Line2D([], [], color=colour, marker="*", linestyle="", **_BEST, **_edge(axes)),
                 f"best validation{at}",
             ),
         ]
