@@ -120,3 +120,22 @@ def test_a_rehearsal_tells_what_a_budget_buys_and_writes_nothing(program, tmp_pa
     by_steps = json.loads(program(*command, "--steps", "7", cwd=tmp_path).stdout)
     assert by_steps["steps"] == 7
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("tokens", "lanes"), [(18_000, 8), (40_000, 16), (65_536, 32), (10**9, 32), (1, 8)]
+)
+def test_a_small_text_is_read_in_few_lanes(tokens, lanes):
+    assert chosen(Setting(tokens, 65, 1e11))[1].batch == lanes
+
+
+def test_without_a_budget_a_small_text_is_not_read_for_ten_minutes():
+    small = Setting(tokens=18_000, vocabulary=56, rate=1e11)
+    assert chosen(small)[1].epochs == 40
+    assert chosen(small, minutes=10.0)[1].epochs is None
+    assert chosen(small, steps=7)[1].epochs is None
+    assert chosen(LETTERS)[1].epochs is None
+    # What follows from a budget is as if that one had been given.
+    model, training = chosen(small)
+    given = chosen(small, epochs=40.0)
+    assert (model, training.dropout) == (given[0], given[1].dropout)

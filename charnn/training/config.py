@@ -71,7 +71,7 @@ class TrainingConfig:
     epochs: float | None = _option(
         None, "Train until every token was read this often.", group="Budget"
     )
-    batch: int = _option(32, "Lanes that read the corpus side by side.")
+    batch: int = _option(32, "Lanes that read the corpus side by side.", shown=BY_RECIPE)
     bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
     dropout: float = _option(
         0.1,
@@ -133,6 +133,11 @@ class TrainingConfig:
         "Weights are kept in float32.",
     )
     threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether one was given."""
+        return (self.minutes, self.steps, self.epochs) != (None, None, None)
 
     @property
     def budget_seconds(self) -> float:

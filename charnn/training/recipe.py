@@ -24,6 +24,13 @@ _WEIGHTS_PER_TOKEN = 8.0
 #: Dropout is 0.1, and 0.05 more for each doubling of weights x epochs / tokens, but for so many.
 _FREE_DOUBLINGS = 2
 
+#: A text is read no more often than this, unless a budget says so.
+_MOST_EPOCHS = 40
+
+#: Small texts are read in fewer lanes, so that an epoch has more steps than this.
+_STEPS_PER_EPOCH = 32
+_LANES = (8, 16, 32)
+
 #: With more symbols than this, the output shares the embedding's weights ...
 _MANY_SYMBOLS = 2000
 #: ... and beyond this it learns with a sample of them.
@@ -83,6 +90,7 @@ def complete(
 
     training = with_ours(
         training,
+        batch=_lanes(setting, training),
         sampled_softmax=_SAMPLES if setting.vocabulary > _TOO_MANY_SYMBOLS else 0,
         lr=_rate(setting.vocabulary, model.cell, training.optimizer),
     )
@@ -95,7 +103,21 @@ def complete(
         models.append(with_ours(one, embedding=one.hidden if many else model.embedding))
     fitting = [one for one in models[1:] if _fits(setting, one, training)]
     model = max(fitting, key=lambda one: one.hidden, default=models[0])
-    return model, with_ours(training, dropout=_dropout(setting, model, training))
+    training = with_ours(training, dropout=_dropout(setting, model, training))
+    if not training.has_budget and _reads(setting, model, training) >= _most_reads(setting):
+        training = replace(training, epochs=_MOST_EPOCHS)
+    return model, training
+
+
+def _lanes(setting: Setting, training: TrainingConfig) -> int:
+    """As many as a text allows."""
+    most = setting.tokens // (training.bptt * _STEPS_PER_EPOCH)
+    return max((lanes for lanes in _LANES if lanes <= most), default=_LANES[0])
+
+
+def _most_reads(setting: Setting) -> int:
+    """Tokens that are read where no budget says how many."""
+    return _MOST_EPOCHS * setting.tokens
 
 
 def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> bool:
@@ -141,4 +163,5 @@ def _reads(setting: Setting, model: ModelConfig, training: TrainingConfig) -> fl
     muon = 18 * model.hidden * weights * (training.optimizer == "muon") / per_step
     operations = 6 * (weights + outputs * features) + muon
     assert setting.rate is not None
-    return training.budget_seconds * _USED_SHARE * setting.rate / operations
+    affordable = training.budget_seconds * _USED_SHARE * setting.rate / operations
+    return affordable if training.has_budget else min(affordable, _most_reads(setting))
