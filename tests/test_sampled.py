@@ -10,7 +10,7 @@ from running import losses, resume_events, run_events
 from charnn.architecture import ModelConfig
 from charnn.nn.language_model import LanguageModel
 from charnn.training.loss import loss
-from charnn.training.sampled import SampledLoss
+from charnn.training.sampled import RowGradients, SampledLoss
 
 V, B, T = 40, 3, 8
 CPU = torch.device("cpu")
@@ -93,3 +93,33 @@ def test_a_run_learns_with_it_and_goes_on_bit_for_bit(corpus, tmp_path):
     assert whole[-1].best_nats < math.log(corpus.header.vocabulary) - 0.3
     first = run_events(corpus, tmp_path / "cut", stop_at=17, **options)
     assert losses(first) + losses(resume_events(corpus, tmp_path / "cut" / "run")) == losses(whole)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradients_of_rows_are_those_of_dense_weights(tied):
+    """Step after step: what an earlier step left in the memory that is kept must be gone."""
+    dense, rows = model_of(tied=tied), model_of(tied=tied)
+    rows.embedding.sparse = True
+    sampled, kept = SampledLoss(TOKENS, V, 4, CPU), RowGradients()
+    for step in range(3):
+        for model in (dense, rows):
+            torch.manual_seed(step)
+            model.zero_grad()
+            nats, _, _ = sampled(model, batch(step), model.initial_state(B))
+            nats.backward()
+        kept.make_dense(list(rows.parameters()))
+        for one, other in zip(dense.parameters(), rows.parameters(), strict=True):
+            assert not other.grad.is_sparse
+            torch.testing.assert_close(other.grad, one.grad.to_dense())
+
+
+def test_where_only_the_label_was_drawn_the_loss_is_zero():
+    model, sampled = model_of(), SampledLoss(TOKENS, V, 1, CPU)
+    sampled.draw = lambda: torch.tensor([3])
+    ids_BT = torch.full((B, T), 3)
+    nats, _, _ = sampled(model, (ids_BT, ids_BT, None), model.initial_state(B))
+    nats.backward()
+    assert nats.item() == 0
+    assert all(
+        p.grad is None or torch.isfinite(p.grad.to_dense()).all() for p in model.parameters()
+    )

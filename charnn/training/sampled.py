@@ -1,5 +1,7 @@
 """The loss over a sample of the vocabulary: what makes a large one affordable to learn."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,31 @@ from charnn.training.loss import Batch
 
 #: Tokens that are counted at a time.
 _COUNTED = 1 << 24
+
+#: A logit that adds nothing to a sum, and of which a gradient can be taken where all are such.
+_NEVER = -1e30
+
+
+class RowGradients:
+    """Gradients of weights of which a step touches few rows: dense, in memory that is kept.
+
+    A dense one from autograd would be made anew in every step, once for each use of the weights.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def make_dense(self, parameters: Sequence[Tensor]) -> None:
+        """Replace gradients that are sparse; the parameters are the same each time."""
+        for n, parameter in enumerate(parameters):
+            if parameter.grad is None or not parameter.grad.is_sparse:
+                continue
+            rows = parameter.grad.coalesce()
+            ids_R = rows.indices()[0]
+            dense, before_R = self._kept.get(n) or (torch.zeros_like(parameter), ids_R)
+            dense.index_fill_(0, before_R, 0.0).index_copy_(0, ids_R, rows.values())
+            self._kept[n] = dense, ids_R
+            parameter.grad = dense
 
 
 class SampledLoss:
@@ -52,13 +79,14 @@ class SampledLoss:
         if counted_BT is not None:
             labels_N, features_NF = (x[counted_BT.flatten()] for x in (labels_N, features_NF))
         weight_VF, bias_V = model.output.weight, model.output.bias
-        own_N = (features_NF * weight_VF[labels_N]).sum(1).float() + bias_V[labels_N]
+        own_NF = F.embedding(labels_N, weight_VF, sparse=True)
+        own_N = (features_NF * own_NF).sum(1).float() + bias_V[labels_N]
         ids_C = self.draw()
-        logits_NC = F.linear(features_NF, weight_VF[ids_C], bias_V[ids_C]).float()
-        logits_NC = logits_NC - self._log_present_V[ids_C]
-        logits_NC = logits_NC.masked_fill(labels_N[:, None] == ids_C, -torch.inf)
-        all_N1C = torch.cat((own_N[:, None], logits_NC), 1)
-        nats = (all_N1C.logsumexp(1) - own_N).sum()
+        drawn_CF = F.embedding(ids_C, weight_VF, sparse=True)
+        logits_NC = F.linear(features_NF, drawn_CF, bias_V[ids_C] - self._log_present_V[ids_C])
+        # In place, for nothing in a step is as large.
+        logits_NC = logits_NC.float().masked_fill_(labels_N[:, None] == ids_C, _NEVER)
+        nats = (torch.logaddexp(own_N, logits_NC.logsumexp(1)) - own_N).sum()
         return nats, len(labels_N), state
 
     def draw(self) -> Tensor:

@@ -41,7 +41,7 @@ from charnn.training.optimizer import Optimizer
 from charnn.training.process import choose_precision, find_device, keep_freed_memory, use_threads
 from charnn.training.progress import MOST_STEPS, Progress
 from charnn.training.resume import dropout_seed, pack, unpack
-from charnn.training.sampled import SampledLoss
+from charnn.training.sampled import RowGradients, SampledLoss
 from charnn.training.schedule import MOST_HALVINGS, learning_share, warm_up_steps
 from charnn.training.validation import validate
 from charnn.training.vectors import Vectors
@@ -140,7 +140,10 @@ class Trainer:
             import_weights(self.model, self.weights)
         if config.freeze == "embedding":
             self.model.freeze_embedding()
+        if config.sampled_softmax and self.model.embedding is not None:
+            self.model.embedding.sparse = True
         self.parameters: list[Tensor] = list(self.model.parameters())
+        self.row_gradients = RowGradients()
         self.optimizer = Optimizer(self.model, config)
         self.saved_model = copy.deepcopy(self.model) if config.ema else self.model
         """What is validated and saved: with averaged weights, if they are averaged."""
@@ -262,6 +265,7 @@ class Trainer:
             nats, count, state = self.loss(self.model, (inputs_BT, labels_BT, None), state)
         self.model.zero_grad()
         (nats / count).backward()  # type: ignore[no-untyped-call]
+        self.row_gradients.make_dense(self.parameters)
         norm = clip_gradients(self.parameters, config)
         train_nats = float(nats.detach()) / count
         at.average_nats = self._checked_average(train_nats, norm)
