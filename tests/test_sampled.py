@@ -25,7 +25,9 @@ def batch(seed=0, counted=None):
 def model_of(**options):
     torch.manual_seed(3)
     model = LanguageModel(ModelConfig(layers=1, hidden=10, embedding=6, **options), V)
-    torch.nn.init.normal_(model.output.weight)  # so that symbols differ in their probability
+    # So that symbols differ in their probability.
+    torch.nn.init.normal_(model.output.weight)
+    torch.nn.init.uniform_(model.output.bias)
     return model
 
 
