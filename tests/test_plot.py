@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charnn.cli.chart import chart, log_ticks, ticks
+from charnn.cli.canvas import log_ticks, ticks
+from charnn.cli.chart import chart
 from charnn.cli.figure import picture
 from charnn.cli.picture import draw_curves
 from charnn.errors import InputError

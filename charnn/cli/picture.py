@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from charnn.cli.chart import compact, value, x_limits
+from charnn.cli.canvas import compact
+from charnn.cli.chart import value, x_limits
 from charnn.cli.figure import COLOURS
 from charnn.training.curves import Curve, limits
 
