@@ -70,15 +70,19 @@ class LanguageModel(nn.Module):
 
     def features(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read a window: what the output's weights are multiplied with, and the state behind it."""
+        hidden_BTH, state = self.recurrent(self.embed(ids_BT), state)
+        return self.project(hidden_BTH), state
+
+    def embed(self, ids_BT: Tensor) -> Tensor:
+        """What the first layer reads: [B, T, E], or one-hot [B, T, V]."""
         if self.embedding is None:
-            x_BTI = F.one_hot(ids_BT, self.vocabulary).to(self.output.weight.dtype)
-        else:
-            x_BTI = self.dropout(self.embedding(ids_BT))
-        hidden_BTH, state = self.recurrent(x_BTI, state)
+            return F.one_hot(ids_BT, self.vocabulary).to(self.output.weight.dtype)
+        return self.dropout(self.embedding(ids_BT))  # type: ignore[no-any-return]
+
+    def project(self, hidden_BTH: Tensor) -> Tensor:
+        """What the output's weights are multiplied with where the top layer showed this."""
         hidden_BTH = self.dropout(hidden_BTH)
-        if self.projection is not None:
-            hidden_BTH = self.projection(hidden_BTH)
-        return hidden_BTH, state
+        return hidden_BTH if self.projection is None else self.projection(hidden_BTH)
 
 
 def _checkpoint_name(name: str) -> str:
