@@ -168,6 +168,12 @@ def draws() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not _Talk.quiet
 
 
+def takes_colours() -> bool:
+    """Whether stdout is a terminal with colours, and the user wants them."""
+    refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not refused
+
+
 @contextlib.contextmanager
 def byte_bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
     """Bars that count bytes, stage by stage, on a terminal; elsewhere nothing."""

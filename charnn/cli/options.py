@@ -19,6 +19,13 @@ Model = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="Write a picture instead: .png or .svg.", show_default=False
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 
 

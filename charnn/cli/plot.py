@@ -1,17 +1,15 @@
 """``charnn plot``: the loss curves of training runs, in the terminal or as a picture."""
 
-import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, visible
+from charnn.cli.console import Payload, be_quiet, takes_colours, visible
 from charnn.cli.figure import picture_kind, write_picture
-from charnn.cli.options import Json, Quiet
+from charnn.cli.options import Force, Json, Picture, Quiet
 from charnn.cli.places import Inputs, find_run
 from charnn.errors import InputError
 
@@ -33,13 +31,8 @@ def plot(
             help="Runs, or their metrics.jsonl; - is stdin.", show_default="the newest run"
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="Write a picture instead: .png or .svg.", show_default=False
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    output: Picture = None,
+    force: Force = False,
     x: Annotated[
         Literal["step", "tokens", "minutes"], typer.Option("--x", help="What goes across.")
     ] = "step",
@@ -151,6 +144,5 @@ def _chart(curves: Sequence["Curve"], x: str, y: str, *, log_x: bool) -> str:
 
     width, lines = shutil.get_terminal_size()
     height = min(max(lines - 5 - 2 * len(curves), 8), 28)
-    refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    colour = sys.stdout.isatty() and not refused
-    return chart(curves, _X_LABELS[x], _Y_LABELS[y], min(width, 120), height, log_x, colour)
+    labels = _X_LABELS[x], _Y_LABELS[y]
+    return chart(curves, *labels, min(width, 120), height, log_x, takes_colours())
