@@ -14,6 +14,7 @@ from charnn.cli.encode import decode, encode
 from charnn.cli.evaluate import evaluate
 from charnn.cli.generate import generate
 from charnn.cli.info import info
+from charnn.cli.inspect import inspect
 from charnn.cli.plot import plot
 from charnn.cli.prime import prime
 from charnn.cli.tokenize import tokenize
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (demo, tokenize, train, plot, generate, prime, evaluate, encode, decode, info):
     app.command()(command)
+app.add_typer(inspect)
 
 
 def _show_version(wanted: bool) -> None:
