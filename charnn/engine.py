@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from charnn.architecture import ModelConfig
 from charnn.cells import CELLS
 from charnn.cells.arithmetic import multiply
+from charnn.cells.base import Cell, Inner
 from charnn.cells.stack import Stack
+from charnn.cells.trace import trace
 from charnn.step import Floats, Ids, State, log_softmax
 from charnn.tensors import Tensors
 
@@ -105,6 +107,19 @@ class Engine:
         before_BH = self.top(state)
         hidden_BTH, state = self._stack.unroll(self._project(ids_BT), lengths_B, state)
         return np.concatenate((before_BH[:, None], hidden_BTH[:, :-1]), axis=1), state
+
+    @property
+    def layers(self) -> tuple[Cell, ...]:
+        """The cells, the lowest first."""
+        return self._stack.layers
+
+    def trace(self, ids_BT: Ids, state: State) -> tuple[list[Inner], State]:
+        """Read at least one id a row: what goes on in each layer, and the new state.
+
+        Returns:
+            Of each layer the gates and values of its cell by name, [B, T, H] each, and the state.
+        """
+        return trace(self._stack, self._project(ids_BT), state)
 
     def top(self, state: State) -> Any:
         """What the top layer showed last."""

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 State = tuple[NDArray[Any], ...]
 Activation = Callable[[Array], Array]
+#: What goes on inside a step, by name.
+Inner = dict[str, Array]
 
 
 class Cell(ABC):
@@ -29,8 +31,17 @@ class Cell(ABC):
         output_size: the length of what is handed on.
     """
 
+    remembers: tuple[str, ...] = ("hidden",)
+    """Which of its activations are the state, in that order; the first is the output."""
     arrays = 1
-    """How many arrays, each as wide as the output, a state has."""
+    """How many that are, each as wide as the output."""
+    gates: tuple[str, ...] = ()
+    """Which of its activations are gates: from 0, shut, to 1, open."""
+    keeps: str | None = None
+    """The gate that leaves what a unit remembers as it is where it is open."""
+
+    def __init_subclass__(cls) -> None:
+        cls.arrays = len(cls.remembers)
 
     def __init__(self, weight_ih: Array, bias: Array, output_size: int) -> None:
         self.input_size = weight_ih.shape[1]
@@ -61,6 +72,13 @@ class Cell(ABC):
     def project_one_hot(self) -> Array:
         """``project`` of every one-hot vector, [I, G]: the columns of W, and the bias."""
         return self._weight_ih_GI.T + self._bias_G
+
+    @abstractmethod
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """Every inner value of ``advance`` by its name, [B, H] each.
+
+        ``advance`` takes its results from here, so what is looked at is what runs.
+        """
 
     @abstractmethod
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:

@@ -8,7 +8,7 @@ On disk, as in PyTorch: ``weight_ih`` [H, I], ``weight_hh`` [H, H], ``bias_ih`` 
 import numpy as np
 
 from charnn.cells.arithmetic import multiply, relu
-from charnn.cells.base import Activation, Array, Cell, State
+from charnn.cells.base import Activation, Array, Cell, Inner, State
 
 
 class Elman(Cell):
@@ -59,10 +59,15 @@ class Elman(Cell):
         """Weights from input and hidden layer, and a bias."""
         return (inputs + hidden) * hidden + hidden
 
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """What is handed on, alone."""
+        (hidden_BH,) = state
+        fed_back_BH = multiply(hidden_BH, self._weight_hh_HH)
+        return {"hidden": self._activation(projected_BG + fed_back_BH)}
+
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The step from W_ih x + b on."""
-        (hidden_BH,) = state
-        hidden_BH = self._activation(projected_BG + multiply(hidden_BH, self._weight_hh_HH))
+        hidden_BH = self.activations(projected_BG, state)["hidden"]
         return hidden_BH, (hidden_BH,)
 
 

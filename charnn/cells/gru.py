@@ -19,7 +19,7 @@ On disk, the gates stacked in the order r z n: ``weight_ih`` [3H, I] and ``weigh
 import numpy as np
 
 from charnn.cells.arithmetic import multiply, sigmoid
-from charnn.cells.base import Activation, Array, Cell, State
+from charnn.cells.base import Activation, Array, Cell, Inner, State
 
 
 class GRU(Cell):
@@ -30,6 +30,9 @@ class GRU(Cell):
         gate: the gates' activation, σ.
         activation: what the new goes through, tanh.
     """
+
+    gates = ("reset", "update")
+    keeps = "update"
 
     def __init__(
         self,
@@ -58,8 +61,8 @@ class GRU(Cell):
         """Three times an Elman layer's."""
         return 3 * ((inputs + hidden) * hidden + hidden)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The gates, what is new, and h'."""
         (hidden_BH,) = state
         H = self.output_size
         fed_back_BG = multiply(hidden_BH, self._weight_hh_GH[: 2 * H])
@@ -67,7 +70,11 @@ class GRU(Cell):
         reset_BH, update_BH = gates_BG[:, :H], gates_BG[:, H:]
         seen_BH = multiply(reset_BH * hidden_BH, self._weight_hh_GH[2 * H :])
         new_BH = self._activation(projected_BG[:, 2 * H :] + seen_BH)
-        hidden_BH = update_BH * hidden_BH + (1 - update_BH) * new_BH
+        return _mix(reset_BH, update_BH, new_BH, hidden_BH)
+
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
+        """The step from W_ih x + b on."""
+        hidden_BH = self.activations(projected_BG, state)["hidden"]
         return hidden_BH, (hidden_BH,)
 
 
@@ -92,8 +99,8 @@ class GRUResetAfter(GRU):
         """A GRU's, and b_hn, which the reset gate scales."""
         return GRU.count(inputs, hidden) + hidden
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The gates, what is new, and h'."""
         (hidden_BH,) = state
         H = self.output_size
         fed_back_BG = multiply(hidden_BH, self._weight_hh_GH)
@@ -101,5 +108,9 @@ class GRUResetAfter(GRU):
         reset_BH, update_BH = gates_BG[:, :H], gates_BG[:, H:]
         seen_BH = reset_BH * (fed_back_BG[:, 2 * H :] + self._bias_hn_H)
         new_BH = self._activation(projected_BG[:, 2 * H :] + seen_BH)
-        hidden_BH = update_BH * hidden_BH + (1 - update_BH) * new_BH
-        return hidden_BH, (hidden_BH,)
+        return _mix(reset_BH, update_BH, new_BH, hidden_BH)
+
+
+def _mix(reset_BH: Array, update_BH: Array, new_BH: Array, hidden_BH: Array) -> Inner:
+    mixed_BH = update_BH * hidden_BH + (1 - update_BH) * new_BH
+    return {"reset": reset_BH, "update": update_BH, "new": new_BH, "hidden": mixed_BH}

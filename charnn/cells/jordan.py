@@ -13,7 +13,7 @@ On disk: ``weight_ih`` [H, I], ``weight_oh`` [H, O], ``bias_h`` [H], ``weight_ho
 import numpy as np
 
 from charnn.cells.arithmetic import multiply
-from charnn.cells.base import Activation, Array, Cell, State
+from charnn.cells.base import Activation, Array, Cell, Inner, State
 
 
 class Jordan(Cell):
@@ -24,6 +24,8 @@ class Jordan(Cell):
         activation: φ of the hidden layer; by default tanh.
         output_activation: φ of the output; by default tanh.
     """
+
+    remembers = ("output",)
 
     def __init__(
         self,
@@ -57,10 +59,14 @@ class Jordan(Cell):
         """An Elman layer's, and the readout."""
         return (inputs + hidden) * hidden + hidden + hidden * hidden + hidden
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b_h on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The hidden layer h' and the output y'."""
         (output_BO,) = state
         hidden_BH = self._activation(projected_BG + multiply(output_BO, self._weight_oh_HO))
         read_BO = multiply(hidden_BH, self._weight_ho_OH) + self._bias_O
-        output_BO = self._output_activation(read_BO)
+        return {"hidden": hidden_BH, "output": self._output_activation(read_BO)}
+
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
+        """The step from W_ih x + b_h on."""
+        output_BO = self.activations(projected_BG, state)["output"]
         return output_BO, (output_BO,)

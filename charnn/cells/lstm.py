@@ -14,7 +14,7 @@ On disk, as in PyTorch: ``weight_ih`` [4H, I], ``weight_hh`` [4H, H], ``bias_ih`
 import numpy as np
 
 from charnn.cells.arithmetic import multiply, sigmoid
-from charnn.cells.base import Activation, Array, Cell, State
+from charnn.cells.base import Activation, Array, Cell, Inner, State
 
 
 class LSTM(Cell):
@@ -26,7 +26,9 @@ class LSTM(Cell):
         activation: what new and shown values go through, tanh.
     """
 
-    arrays = 2
+    remembers = ("hidden", "cell")
+    gates = ("input", "forget", "output")
+    keeps = "forget"
 
     def __init__(
         self,
@@ -61,22 +63,37 @@ class LSTM(Cell):
         """Four times an Elman layer's."""
         return 4 * ((inputs + hidden) * hidden + hidden)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The gates, what is new, and c' and h'."""
         hidden_BH, cell_BH = state
         return self._activate(multiply(hidden_BH, self._weight_hh_GH), projected_BG, cell_BH)
+
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
+        """The step from W_ih x + b on."""
+        now = self.activations(projected_BG, state)
+        return now["hidden"], (now["hidden"], now["cell"])
 
     def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One step, as one matrix product."""
         hidden_BH, cell_BH = state
         x_BK = np.concatenate((x_BI, hidden_BH), axis=1)
-        return self._activate(multiply(x_BK, self._weight_GK), self._bias_G, cell_BH)
+        now = self._activate(multiply(x_BK, self._weight_GK), self._bias_G, cell_BH)
+        return now["hidden"], (now["hidden"], now["cell"])
 
-    def _activate(self, product_BG: Array, rest: Array, cell_BH: Array) -> tuple[Array, State]:
+    def _activate(self, product_BG: Array, rest: Array, cell_BH: Array) -> Inner:
         H = self.output_size
         product_BG += rest
         gates_BG = self._gate(product_BG[:, : 3 * H])
-        cell_BH = gates_BG[:, H : 2 * H] * cell_BH
-        cell_BH += gates_BG[:, :H] * self._activation(product_BG[:, 3 * H :])
-        hidden_BH = gates_BG[:, 2 * H :] * self._activation(cell_BH)
-        return hidden_BH, (hidden_BH, cell_BH)
+        input_BH, forget_BH = gates_BG[:, :H], gates_BG[:, H : 2 * H]
+        output_BH = gates_BG[:, 2 * H :]
+        new_BH = self._activation(product_BG[:, 3 * H :])
+        cell_BH = forget_BH * cell_BH
+        cell_BH += input_BH * new_BH
+        return {
+            "input": input_BH,
+            "forget": forget_BH,
+            "new": new_BH,
+            "output": output_BH,
+            "cell": cell_BH,
+            "hidden": output_BH * self._activation(cell_BH),
+        }

@@ -18,7 +18,7 @@ without their weight_ch both are the LSTM.
 import numpy as np
 
 from charnn.cells.arithmetic import multiply, sigmoid
-from charnn.cells.base import Activation, Array, Cell, State
+from charnn.cells.base import Activation, Array, Cell, Inner, State
 
 
 class Peephole(Cell):
@@ -30,7 +30,9 @@ class Peephole(Cell):
         activation: what new and shown values go through, tanh.
     """
 
-    arrays = 2
+    remembers = ("hidden", "cell")
+    gates = ("input", "forget", "output")
+    keeps = "forget"
 
     def __init__(
         self,
@@ -61,8 +63,8 @@ class Peephole(Cell):
         """An LSTM's, and a peephole for each gate of each unit."""
         return 4 * ((inputs + hidden) * hidden + hidden) + 3 * hidden
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The gates, what is new, and c' and h'."""
         hidden_BH, cell_BH = state
         H = self.output_size
         gates_BG = projected_BG + multiply(hidden_BH, self._weight_hh_GH)
@@ -71,8 +73,23 @@ class Peephole(Cell):
         new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
         cell_BH = input_and_forget[:, H:] * cell_BH + input_and_forget[:, :H] * new_BH
         output_BH = self._gate(gates_BG[:, 3 * H :] + self._weight_ch[2 * H :] * cell_BH)
-        hidden_BH = output_BH * self._activation(cell_BH)
-        return hidden_BH, (hidden_BH, cell_BH)
+        return self._named(input_and_forget, new_BH, output_BH, cell_BH)
+
+    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
+        """The step from W_ih x + b on."""
+        now = self.activations(projected_BG, state)
+        return now["hidden"], (now["hidden"], now["cell"])
+
+    def _named(self, in_and_forget: Array, new: Array, output: Array, cell: Array) -> Inner:
+        H = self.output_size
+        return {
+            "input": in_and_forget[:, :H],
+            "forget": in_and_forget[:, H:],
+            "new": new,
+            "output": output,
+            "cell": cell,
+            "hidden": output * self._activation(cell),
+        }
 
 
 class PeepholeFull(Peephole):
@@ -88,8 +105,8 @@ class PeepholeFull(Peephole):
         """Four gates, each of which sees x, h and c."""
         return 4 * ((inputs + 2 * hidden) * hidden + hidden)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
+    def activations(self, projected_BG: Array, state: State) -> Inner:
+        """The gates, what is new, and c' and h'."""
         hidden_BH, cell_BH = state
         H = self.output_size
         gates_BG = projected_BG + multiply(hidden_BH, self._weight_hh_GH)
@@ -97,5 +114,5 @@ class PeepholeFull(Peephole):
         input_and_forget = self._gate(gates_BG[:, : 2 * H])
         new_BH = self._activation(gates_BG[:, 2 * H : 3 * H])
         cell_BH = input_and_forget[:, H:] * cell_BH + input_and_forget[:, :H] * new_BH
-        hidden_BH = self._gate(gates_BG[:, 3 * H :]) * self._activation(cell_BH)
-        return hidden_BH, (hidden_BH, cell_BH)
+        output_BH = self._gate(gates_BG[:, 3 * H :])
+        return self._named(input_and_forget, new_BH, output_BH, cell_BH)

@@ -18,7 +18,7 @@ class Stack:
         ends = np.cumsum([layer.arrays for layer in self.layers]).tolist()
         self.top = ends[-1] - self.layers[-1].arrays
         """Where in the state the top layer's output stands: every cell's state begins with it."""
-        self._parts = [
+        self.parts = [
             slice(end - layer.arrays, end) for layer, end in zip(self.layers, ends, strict=True)
         ]
 
@@ -29,9 +29,9 @@ class Stack:
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """One step, from the first layer's ``project`` on."""
         first, *others = self.layers
-        output_BH, new_state = first.advance(projected_BG, state[self._parts[0]])
+        output_BH, new_state = first.advance(projected_BG, state[self.parts[0]])
         states: State = tuple(new_state)
-        for layer, part in zip(others, self._parts[1:], strict=True):
+        for layer, part in zip(others, self.parts[1:], strict=True):
             output_BH, new_state = layer.step(output_BH, state[part])
             states += tuple(new_state)
         return output_BH, states
@@ -49,7 +49,7 @@ class Stack:
         """
         states: State = ()
         outputs_BTH = projected_BTG
-        for n, (layer, part) in enumerate(zip(self.layers, self._parts, strict=True)):
+        for n, (layer, part) in enumerate(zip(self.layers, self.parts, strict=True)):
             if n:
                 projected_BTG = layer.project(outputs_BTH)
             outputs_BTH, new_state = _unroll(layer, projected_BTG, lengths_B, state[part])
