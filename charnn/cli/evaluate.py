@@ -8,11 +8,11 @@ import typer
 from charnn.adaptation.config import AdaptationConfig
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
 from charnn.cli.options import Json, Quiet, spread_configs
-from charnn.cli.places import corpus_of, find_run
-from charnn.errors import CorpusError, UsageError
+from charnn.cli.places import find_run
+from charnn.cli.reading import own_corpus, read_ids
+from charnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from charnn.data.store import TokenizedCorpus
     from charnn.models import Model
     from charnn.score import Evaluation
     from charnn.step import StepModel
@@ -83,22 +83,16 @@ def evaluate(
 def _evaluate(
     model: "Model", split: str, text: Path | None, adaptation: AdaptationConfig
 ) -> "Evaluation":
-    import numpy as np
-
     from charnn.score import evaluate
-    from charnn.text.base import UnknownTally
 
     tokenizer = model.tokenizer
     unknown, exact = 0, tokenizer.exact
     if text is None:
-        corpus = _corpus(model, "evaluate on a file: --text FILE")
+        corpus = own_corpus(model, "evaluate on a file: --text FILE")
         ids_T: Any = corpus.tokens(split)
         unknown, exact = corpus.header.splits[split].unknown, corpus.header.splits[split].exact
     else:
-        tally = UnknownTally()
-        chunks = _read(text)
-        pieces = tokenizer.encode_stream(chunks, tally, tokenizer.prompt_policy)
-        ids_T = np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
+        ids_T, tally = read_ids(model, text)
         unknown = tally.count
     adapting = _adapting(model, adaptation)
     with token_bar("evaluating", len(ids_T)) as advance:
@@ -110,14 +104,6 @@ def _evaluate(
             exact=exact,
             advance=advance,
         )
-
-
-def _corpus(model: "Model", hint: str) -> "TokenizedCorpus":
-    """What the model was trained on; the hint is what to do where that is not found."""
-    try:
-        return corpus_of(model.checkpoint.config.corpus, model.checkpoint.path.parent)
-    except CorpusError as error:
-        raise CorpusError(error.message, hint) from None
 
 
 def _adapting(model: "Model", adaptation: AdaptationConfig) -> "StepModel":
@@ -139,7 +125,7 @@ def _adapting(model: "Model", adaptation: AdaptationConfig) -> "StepModel":
             model.step_model, settings["window"], settings["theta"], settings["lambda"]
         )
     hint = "--dynamic measures gradients on it: go to where corpora/ lies, or take --cache"
-    tokens = _corpus(model, hint).tokens("train")
+    tokens = own_corpus(model, hint).tokens("train")
     from charnn.training.dynamic import DynamicModel
     from charnn.training.process import use_threads
 
@@ -151,16 +137,6 @@ def _adapting(model: "Model", adaptation: AdaptationConfig) -> "StepModel":
 
 def _settings(model: "Model", adaptation: AdaptationConfig) -> dict[str, Any] | None:
     return adaptation.settings(model.checkpoint.config.vocabulary)
-
-
-def _read(path: Path) -> Any:
-    import sys
-
-    from charnn.text.corpus import find_files, read_file
-
-    if str(path) == "-":
-        return iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
-    return (chunk for file in find_files([path]) for chunk in read_file(file))
 
 
 def _record(model: "Model", split: str, result: "Evaluation") -> dict[str, object]:
