@@ -30,8 +30,10 @@ def own_corpus(model: "Model", hint: str) -> "TokenizedCorpus":
         raise CorpusError(error.message, hint) from None
 
 
-def read_ids(model: "Model", path: Path) -> tuple["Ids", "UnknownTally"]:
+def read_ids(model: "Model", path: Path, limit: int | None = None) -> tuple["Ids", "UnknownTally"]:
     """The ids of a file (- is standard input), and what of it the model's vocabulary lacks.
+
+    Reading stops soon after ``limit`` ids, if there is one.
 
     Raises:
         InputError: it cannot be read, or is no UTF-8.
@@ -41,8 +43,13 @@ def read_ids(model: "Model", path: Path) -> tuple["Ids", "UnknownTally"]:
     from charnn.text.base import UnknownTally
 
     tokenizer, tally = model.tokenizer, UnknownTally()
-    pieces = tokenizer.encode_stream(_chunks(path), tally, tokenizer.prompt_policy)
-    return np.concatenate([np.zeros(0, dtype=np.int64), *pieces]), tally
+    pieces, count = [np.zeros(0, dtype=np.int64)], 0
+    for piece in tokenizer.encode_stream(_chunks(path), tally, tokenizer.prompt_policy):
+        pieces.append(piece)
+        count += len(piece)
+        if limit is not None and count > limit:
+            break
+    return np.concatenate(pieces), tally
 
 
 def _chunks(path: Path) -> Iterable[bytes]:
