@@ -63,6 +63,8 @@ def plant(folder):
     }
     for array in gates.values():
         array[:, [QUOTES, PLACES]] = 0
+    for reader in ("layers.0.weight_hh", "layers.1.weight_ih"):  # no other unit knows of them
+        weights[reader][:, [QUOTES, PLACES]] = 0
     for unit in (QUOTES, PLACES):  # in the order i f g o
         gates["bias_ih"][3, unit] = 20
         gates["bias_ih"][1, unit] = 20

@@ -218,15 +218,15 @@ def _write_table(page: "Page", find: str, is_number: bool, probed: "Probed", siz
     )
     wide = page.width >= _WIDE and not is_number
     page.line()
-    page.line(f"{'unit':<24} fitted  held out", "  rule, and how often it is right" * wide)
+    page.line(f"{'unit':<20} fitted  held out", "  rule, and how often it is right" * wide)
     for found in probed.best:
         rule = ""
         if wide and found.threshold is not None and found.balanced_accuracy is not None:
             side = "above" if found.sign > 0 else "below"
             rule = f"  {side} {found.threshold:.3g}: {found.balanced_accuracy:.1%}"
         name = f"{'+' if found.sign > 0 else '-'} {_named(found)}"
-        page.line(f"{name:<24}  {found.fitted:.3f}     {found.held_out:.3f}{rule}")
-    page.line(f"{'chance':<24}  {probed.chance_fitted:.3f}     {probed.chance_held_out:.3f}")
+        page.line(f"{name:<20}  {found.fitted:.3f}     {found.held_out:.3f}{rule}")
+    page.line(f"{'chance':<20}  {probed.chance_fitted:.3f}     {probed.chance_held_out:.3f}")
     page.line()
     page.paragraph(
         f"chance: the most that the best of {size:,} values got where the labels were turned "
