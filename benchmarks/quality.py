@@ -3,10 +3,10 @@
     python benchmarks/quality.py TEXT [--minutes 2.2 10] [--seeds 1 2 3] [--window 256]
 
 The text's last tenth is held out, as always. What is judged is the model at the end of training,
-not the best of those validated, so that nothing is chosen on the held-out text. Nats per token of it:
-"carried" is ``charnn evaluate``, one piece from its first token on; "cold" cuts it into windows that
-each begin with a state of zeros and read one token before the first that counts, which is how
-models with a fixed context are measured (nanoGPT's loss, without its drawing of windows at random).
+not the best of those validated, so that nothing is chosen on the held-out text. Nats per token:
+"carried" is ``charnn evaluate``, one piece from its first token on; "cold" cuts it into windows
+that each begin with a state of zeros and read one token before the first that counts, which is how
+models with a fixed context are measured (nanoGPT's loss, without its windows drawn at random).
 """
 
 import argparse

@@ -122,7 +122,7 @@ def draw(
     if below:
         _draw_clippings(below[0], clippings)
     for axes in (above, *below):
-        axes.grid(color="#e4e4e4", linewidth=0.8)
+        axes.grid(linewidth=0.8)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -133,8 +133,8 @@ def _draw_decays(axes: "Axes", decays: Sequence[Decay]) -> None:
     owners = list(dict.fromkeys((one.name, one.layer) for one in decays))
     for one in decays:
         owner = owners.index((one.name, one.layer))
-        dashes = 1 if one.part == "c" else 2 * (owner // len(COLOURS) % 2)
-        style: dict[str, Any] = {"color": COLOURS[owner % len(COLOURS)]}
+        dashes = 1 if one.part == "c" else 2 * (owner // COLOURS % 2)
+        style: dict[str, Any] = {"color": f"C{owner % COLOURS}"}
         # What is 0 or no number has no place on a logarithmic axis.
         drawn_D = np.where((one.mean_D > 0) & np.isfinite(one.mean_D), one.mean_D, np.nan)
         distances_D = np.arange(len(drawn_D))
@@ -160,9 +160,9 @@ def _draw_clippings(axes: "Axes", clippings: Mapping[str, Clipping]) -> None:
         shown_N = np.sort(one.norms_N[np.isfinite(one.norms_N) & (one.norms_N > 0)])
         # Spread over the row's height in an order that is as good as random.
         offsets_N = (np.arange(len(shown_N)) * 0.618034 % 1 - 0.5) * 0.6
-        colour = COLOURS[row % len(COLOURS)] if len(clippings) > 1 else COLOURS[0]
+        colour = f"C{row % COLOURS}" if len(clippings) > 1 else "C0"
         axes.plot(shown_N, row + offsets_N, "o", color=colour, markersize=3, alpha=0.6)
-    axes.axvline(clip_norm, color="#333333", linewidth=1, linestyle=_DASHES[1])
+    axes.axvline(clip_norm, color=axes.xaxis.label.get_color(), linewidth=1, linestyle=_DASHES[1])
     axes.set_xscale("log")
     axes.set_yticks(range(len(clippings)))
     shares = [f"{one.share:.0%} over {clip_norm:g}" for one in clippings.values()]

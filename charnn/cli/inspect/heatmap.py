@@ -126,7 +126,7 @@ def _draw_block(axes: "Axes", heat_map: HeatMap, block: slice, width: int) -> No
         ticks += (rows[:-1] + 0.5).tolist()
         units += band.units
         top += len(band.units)
-        axes.axhline(top, color="white", linewidth=2)
+        axes.axhline(top, color=axes.get_facecolor(), linewidth=2)
     axes.set_xlim(0, width)
     axes.set_ylim(top, 0)
     axes.set_yticks(ticks, [str(unit) for unit in units], fontsize=7)

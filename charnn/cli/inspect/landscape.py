@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.cli.canvas import LEAST_WIDTH
-from charnn.cli.figure import COLOURS
 from charnn.cli.inspect.columns import columns
 from charnn.inspection.cliff import Descent, Surface, error_map
 
@@ -22,7 +21,7 @@ _SHADES = " ░▒▓█"
 #: Marks of the paths on the map, and how the picture draws them.
 _MARKS = "ox"
 _STYLES: tuple[dict[str, Any], ...] = (
-    {"color": COLOURS[1], "marker": "o", "linestyle": "--", "linewidth": 1.2, "markersize": 3},
+    {"color": "C1", "marker": "o", "linestyle": "--", "linewidth": 1.2, "markersize": 3},
     {"color": "#111111", "marker": ".", "linestyle": "-", "linewidth": 1.2, "markersize": 3},
 )
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charnn.cli.canvas import Axis, Canvas, compact
-from charnn.cli.figure import COLOURS
 from charnn.cli.inspect.columns import columns
 from charnn.inspection.memory import Memory
 
@@ -61,13 +60,13 @@ def draw(figure: "Figure", found: Memory, within: float, name: str) -> None:
     axes = figure.add_subplot()
     effective = found.effective(within)
     contexts_K, nats_K = found.contexts_K, np.where(np.isfinite(found.nats_K), found.nats_K, np.nan)
-    axes.axhspan(found.full, found.full + within, color=COLOURS[2], alpha=0.15, linewidth=0)
-    axes.axhline(found.full, color=COLOURS[2], linewidth=1.4, linestyle=(0, (5, 2)))
+    axes.axhspan(found.full, found.full + within, color="C2", alpha=0.15, linewidth=0)
+    axes.axhline(found.full, color="C2", linewidth=1.4, linestyle=(0, (5, 2)))
     errors_K = 2 * found.errors_K
     axes.fill_between(
-        contexts_K, nats_K - errors_K, nats_K + errors_K, color=COLOURS[0], alpha=0.15, linewidth=0
+        contexts_K, nats_K - errors_K, nats_K + errors_K, color="C0", alpha=0.15, linewidth=0
     )
-    axes.plot(contexts_K, nats_K, "o-", color=COLOURS[0], linewidth=1.7, markersize=5)
+    axes.plot(contexts_K, nats_K, "o-", color="C0", linewidth=1.7, markersize=5)
     if effective is not None:
         at = int(np.flatnonzero(contexts_K == effective)[0])
         axes.annotate(
@@ -76,7 +75,7 @@ def draw(figure: "Figure", found: Memory, within: float, name: str) -> None:
             xytext=(0, 42),
             textcoords="offset points",
             ha="center",
-            arrowprops={"arrowstyle": "-", "color": "#555555"},
+            arrowprops={"arrowstyle": "-", "color": axes.xaxis.label.get_color()},
         )
     axes.annotate(
         f"all that stands before: {found.full:.4f}",
@@ -84,7 +83,7 @@ def draw(figure: "Figure", found: Memory, within: float, name: str) -> None:
         xytext=(2, -5),
         textcoords="offset points",
         va="top",
-        color=COLOURS[2],
+        color="C2",
     )
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda x, _: compact(round(x, 9)))
@@ -92,7 +91,7 @@ def draw(figure: "Figure", found: Memory, within: float, name: str) -> None:
     axes.set_ylabel(_UP)
     axes.margins(y=0.12)
     axes.set_title(f"{name}: {len(found.targets_N):,} targets", loc="left", fontsize=11)
-    axes.grid(color="#e4e4e4", linewidth=0.8)
+    axes.grid(linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -150,7 +150,7 @@ def draw_saturation(figure: "Figure", uses: Sequence[LayerUse], layers: Sequence
         for layer in layers:
             gate = uses[layer].gates[name]
             axes.plot(
-                gate.shut_H, gate.open_H, "os^Dv"[layer % 5], color=COLOURS[layer % len(COLOURS)],
+                gate.shut_H, gate.open_H, "os^Dv"[layer % 5], color=f"C{layer % COLOURS}",
                 alpha=0.5, markersize=4, markeredgewidth=0, label=f"layer {layer + 1}",
             )  # fmt: skip
         axes.set_title(f"{name} gate", fontsize=10)
