@@ -25,7 +25,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import safetensors.numpy
 
-from charnn.architecture import Architecture, ModelConfig, NgramConfig, expected_shapes
+from charnn.architecture import (
+    Architecture,
+    ModelConfig,
+    NgramConfig,
+    count_parameters,
+    expected_shapes,
+)
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError
 from charnn.files import cannot_write, numbered, printable, staged_folder, sync, to_json
@@ -104,6 +110,15 @@ class Checkpoint:
     def digest(self) -> str:
         """Tells it from all others."""
         return self.folder.digest
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many it has, part by part; of counts, how many different n-grams."""
+        model = self.config.model
+        if isinstance(model, NgramConfig):
+            orders = range(1, model.order + 1)
+            return {f"{k}-grams": len(self.weights[f"grams.{k}.counts"]) for k in orders}
+        return count_parameters(model, self.config.vocabulary)
 
 
 # --- writing ---------------------------------------------------------------------------------

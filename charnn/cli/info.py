@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from charnn.architecture import NgramConfig, count_parameters
+from charnn.architecture import NgramConfig
 from charnn.cli.console import Payload, be_quiet, facts
 from charnn.cli.options import Json, Quiet
 from charnn.cli.places import CORPORA, find_run
@@ -62,12 +62,10 @@ def _checkpoint(path: Path) -> dict[str, object]:
 
     checkpoint = read_checkpoint(path)
     config = checkpoint.config
+    parts = checkpoint.parameters
     if isinstance(config.model, NgramConfig):
-        orders = range(1, config.model.order + 1)
-        parts = {f"{k}-grams": len(checkpoint.weights[f"grams.{k}.counts"]) for k in orders}
         model = {**dict.fromkeys(("layers", "hidden")), **asdict(config.model)}
     else:
-        parts = count_parameters(config.model, config.vocabulary)
         names = ("cell", "layers", "hidden", "embedding", "tied")
         model = {name: getattr(config.model, name) for name in names}
     return {
