@@ -2,8 +2,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from conftest import random_weights
 from fakes import MarkovModel
+from torch.nn import functional as F
 
+from charnn.architecture import ModelConfig
+from charnn.engine import Engine
 from charnn.errors import CorpusError
 from charnn.score import Evaluation, evaluate
 from charnn.step import log_softmax
@@ -52,3 +57,46 @@ def test_a_hopeless_model_has_infinite_perplexity():
 def test_nothing_to_predict_is_an_error():
     with pytest.raises(CorpusError, match="nothing to predict"):
         evaluate(MarkovModel(np.zeros((4, 4))), np.arange(1), TABLE)
+
+
+def in_one_piece(config, weights, ids_T):
+    """The cost of every true successor, by torch, over the whole text at once."""
+    lstm = torch.nn.LSTM(config.embedding, config.hidden, config.layers).double()
+    tensors = {name: torch.from_numpy(array).double() for name, array in weights.items()}
+    lstm.load_state_dict(
+        {
+            f"{name}_l{n}": tensors[f"layers.{n}.{name}"]
+            for n in range(config.layers)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+    )
+    ids = torch.from_numpy(ids_T)
+    with torch.no_grad():
+        hidden, _ = lstm(tensors["embedding.weight"][ids[:-1]])
+        logits = hidden @ tensors["output.weight"].T + tensors["output.bias"]
+        return F.cross_entropy(logits, ids[1:], reduction="none")
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-4)])
+def test_pieces_cost_what_the_whole_text_costs_in_one(monkeypatch, dtype, tolerance):
+    config = ModelConfig(layers=2, hidden=12, embedding=6)
+    weights = random_weights(config, 7, dtype=dtype)
+    ids_T = np.random.default_rng(2).integers(0, 7, 1000)
+    ids_T[960:] = 3  # the end is unlike the rest
+    costs = in_one_piece(config, weights, ids_T)
+    right = costs.mean().item()
+    model = Engine(config, weights, start_id=0, end_id=None)
+    for size in (1, 64, 999, 5000):
+        monkeypatch.setattr("charnn.score._CHUNK_TOKENS", size)
+        ours = evaluate(model, ids_T, TABLE * 2)
+        assert ours.nats_per_token == pytest.approx(right, rel=tolerance)
+        assert ours.tokens == 999
+
+    windows = costs.split(64)
+    wrong = {
+        "the mean of the windows' means": torch.stack([one.mean() for one in windows]).mean(),
+        "divided by windows times length": costs.sum() / (len(windows) * 64),
+        "divided by N after scoring N - 1": costs.sum() / len(ids_T),
+    }
+    for how, figure in wrong.items():
+        assert abs(figure.item() / right - 1) > 5e-4, how

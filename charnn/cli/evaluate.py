@@ -10,12 +10,16 @@ from charnn.cli.console import Payload, be_quiet, facts, token_bar
 from charnn.cli.options import Json, Quiet, spread_configs
 from charnn.cli.places import find_run
 from charnn.cli.reading import own_corpus, read_ids
-from charnn.errors import UsageError
+from charnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
+    from charnn.baselines import Baseline
+    from charnn.cli.comparison import Measured
+    from charnn.data.store import TokenizedCorpus
     from charnn.models import Model
     from charnn.score import Evaluation
     from charnn.step import StepModel
+    from charnn.text.base import Tokenizer
 
 
 @spread_configs
@@ -35,28 +39,48 @@ def evaluate(
         Path | None,
         typer.Option(help="Evaluate on this file instead; - is stdin.", show_default=False),
     ] = None,
+    baselines: Annotated[
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Set compressors, counting and a guess beside the model.",
+            show_default="up to 4 MB of text, without --json",
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure how well a model predicts text: perplexity, bits per character and per byte.
 
     The text is read from its beginning, the state is carried, and every token but the first
-    counts once.
+    counts once. Several checkpoints give one table, the least bits per byte first.
+
+    Baselines are measured on the same bytes. "xz alone" sees nothing but these; "xz after
+    training text" is what they add to the compressed training text, which the model has seen
+    as well: the fair comparison (zstd likewise, where the extra zstd is installed). The 5-gram
+    (modified Kneser-Ney) counts the training text. The uniform guess takes all tokens to be
+    equally likely.
 
     With --cache or --dynamic the model adapts to the text while reading it: what a token costs
     depends on what stands before it, and on nothing behind. Such figures compare with their like.
 
+    --json writes one object for each checkpoint in the order given, and with --baselines one
+    for each of these behind, told apart by "baseline".
+
     Examples:
         charnn evaluate
 
+        charnn evaluate checkpoints/*
+
         charnn evaluate checkpoints/fables checkpoints/fables-2 --json
 
-        charnn evaluate --text other.txt
+        charnn evaluate --text other.txt --no-baselines
 
         charnn evaluate --cache 2000
 
         charnn evaluate --dynamic --split test
     """
+    from charnn.cli.comparison import compare, measure_baselines, warn_of_other_texts
     from charnn.models import open_model
 
     be_quiet(quiet)
@@ -65,45 +89,76 @@ def evaluate(
     if text is not None and split is not None:
         raise UsageError("--text and --split exclude each other")
     payload = Payload()
+    name = (split or "validation") if text is None else str(text)
+    wanted = baselines if baselines is not None else not json
+    measured = []
     for path in checkpoints or [find_run(None)]:
         model = open_model(find_run(path))
-        name = (split or "validation") if text is None else str(text)
-        result = _evaluate(model, name, text, adaptation)
-        record, settings = _record(model, name, result), _settings(model, adaptation)
+        one = _measure(model, name, text, adaptation, find_corpus=wanted)
+        measured.append(one)
         if json:
-            payload.json({**record, "adaptation": adaptation.name, "settings": settings})
-            continue
-        rows = {key: _shown(value) for key, value in record.items()}
-        if settings is not None:
-            told = ", ".join(f"{key} {value:,}" for key, value in settings.items())
-            rows["adaptation"] = f"{adaptation.name}: {told}"
-        payload.write(facts(rows) + "\n")
+            told = {"adaptation": adaptation.name, "settings": one.settings, "baseline": None}
+            payload.json({**one.record, **told})
+        elif len(checkpoints or ()) <= 1:
+            payload.write(_facts(one, adaptation) + "\n")
+    rivals = measure_baselines(measured, always=bool(baselines)) if wanted else []
+    if json:
+        for baseline, _ in rivals:
+            payload.json(_baseline_record(name, baseline))
+    elif rivals or len(measured) > 1:
+        if text is None:
+            warn_of_other_texts(measured)
+        payload.write("\n" if len(measured) == 1 else "")
+        payload.write(compare(measured, rivals, adaptation.name))
+
+
+def _measure(
+    model: "Model", name: str, text: Path | None, adaptation: AdaptationConfig, *, find_corpus: bool
+) -> "Measured":
+    from charnn.cli.comparison import Measured, kind_of
+
+    if text is None:
+        corpus: TokenizedCorpus | None = own_corpus(model, "evaluate on a file: --text FILE")
+        assert corpus is not None
+        header = corpus.header.splits
+        ids_T: Any = corpus.tokens(name)
+        unknown, exact = header[name].unknown, header[name].exact
+    else:
+        ids_T, tally = read_ids(model, text)
+        unknown, exact = tally.count, model.tokenizer.exact
+        corpus = _known_corpus(model) if find_corpus else None
+    result = _evaluate(_adapting(model, adaptation), model.tokenizer, ids_T, unknown, exact)
+    return Measured(
+        path=model.checkpoint.path,
+        split=name,
+        record=_record(model, name, result),
+        settings=_settings(model, adaptation),
+        kind=kind_of(model.checkpoint.config.model),
+        parameters=sum(model.checkpoint.parameters.values()),
+        result=result,
+        tokenizer=model.tokenizer,
+        ids_T=ids_T,
+        corpus=corpus,
+        exact=exact,
+    )
 
 
 def _evaluate(
-    model: "Model", split: str, text: Path | None, adaptation: AdaptationConfig
+    model: "StepModel", tokenizer: "Tokenizer", ids_T: Any, unknown: int, exact: bool
 ) -> "Evaluation":
     from charnn.score import evaluate
 
-    tokenizer = model.tokenizer
-    unknown, exact = 0, tokenizer.exact
-    if text is None:
-        corpus = own_corpus(model, "evaluate on a file: --text FILE")
-        ids_T: Any = corpus.tokens(split)
-        unknown, exact = corpus.header.splits[split].unknown, corpus.header.splits[split].exact
-    else:
-        ids_T, tally = read_ids(model, text)
-        unknown = tally.count
-    adapting = _adapting(model, adaptation)
     with token_bar("evaluating", len(ids_T)) as advance:
         return evaluate(
-            adapting,
-            ids_T,
-            tokenizer.token_bytes,
-            unknown=unknown,
-            exact=exact,
-            advance=advance,
+            model, ids_T, tokenizer.token_bytes, unknown=unknown, exact=exact, advance=advance
         )
+
+
+def _known_corpus(model: "Model") -> "TokenizedCorpus | None":
+    try:
+        return own_corpus(model, "")
+    except CorpusError:
+        return None
 
 
 def _adapting(model: "Model", adaptation: AdaptationConfig) -> "StepModel":
@@ -140,8 +195,11 @@ def _settings(model: "Model", adaptation: AdaptationConfig) -> dict[str, Any] | 
 
 
 def _record(model: "Model", split: str, result: "Evaluation") -> dict[str, object]:
+    return {"checkpoint": str(model.checkpoint.path), **_figures(split, result)}
+
+
+def _figures(split: str, result: "Evaluation") -> dict[str, object]:
     return {
-        "checkpoint": str(model.checkpoint.path),
         "split": split,
         "tokens": result.tokens,
         "characters": result.characters if result.comparable else None,
@@ -152,6 +210,21 @@ def _record(model: "Model", split: str, result: "Evaluation") -> dict[str, objec
         "bits_per_character": result.bits_per_character,
         "bits_per_byte": result.bits_per_byte,
     }
+
+
+def _baseline_record(name: str, baseline: "Baseline") -> dict[str, object]:
+    record = _figures(name, baseline.evaluation)
+    if not baseline.by_tokens:
+        record |= dict.fromkeys(("tokens", "nats_per_token", "perplexity"))
+    return {"checkpoint": None, **record, "baseline": baseline.name}
+
+
+def _facts(one: "Measured", adaptation: AdaptationConfig) -> str:
+    rows = {key: _shown(value) for key, value in one.record.items()}
+    if one.settings is not None:
+        told = ", ".join(f"{key} {value:,}" for key, value in one.settings.items())
+        rows["adaptation"] = f"{adaptation.name}: {told}"
+    return facts(rows)
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,131 @@
+"""What stands beside a model when it is evaluated."""
+
+import json
+import lzma
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from charnn.baselines import compressed, text_of, uniform, xz_size, zstd_compressor
+from charnn.cli.comparison import Row, best_first, table
+from charnn.data.store import TokenizedCorpus
+from charnn.score import Evaluation
+from charnn.text.byte import ByteTokenizer
+
+
+def bits_of(rng, size):
+    return rng.integers(0, 256, size).astype(np.uint8).tobytes()
+
+
+def test_xz_takes_what_the_program_takes():
+    text = b"".join(b"%d squared is %d\n" % (n, n * n) for n in range(3000))
+    preset = 9 | lzma.PRESET_EXTREME
+    assert xz_size(text) == len(lzma.compress(text, preset=preset))
+    first, second = text[:30_000], text[30_000:]
+    after = len(lzma.compress(text, preset=preset)) - len(lzma.compress(first, preset=preset))
+    assert xz_size(second, first) == after
+    assert after < 0.8 * xz_size(second)
+
+
+def test_a_compressor_that_saw_the_text_finds_it_however_far_back_it_lies():
+    rng = np.random.default_rng(0)
+    secret, between = bits_of(rng, 5000), bits_of(rng, 300_000)
+    assert xz_size(secret) > 5000
+    assert xz_size(secret, secret + between) < 100
+
+
+def test_zstd_does_likewise():
+    if (size := zstd_compressor()) is None:
+        pytest.skip("zstd is not there: Python 3.14 or the extra zstd brings it")
+    rng = np.random.default_rng(0)
+    secret, between = bits_of(rng, 5000), bits_of(rng, 300_000)
+    assert 5000 < size(secret, b"") < 5100
+    assert size(secret, secret + between) < 100
+
+
+def test_guesses_and_sizes_become_figures():
+    figures = Evaluation(10, 20, 40, unknown=0, comparable=True, nats=1.0)
+    guess = uniform(figures, 16)
+    assert guess.evaluation.nats_per_token == pytest.approx(math.log(16))
+    assert guess.evaluation.bits_per_byte == pytest.approx(1.0)
+    text = b"abc" * 99
+    (xz,) = [one for one in compressed(figures, text, None) if one.name.startswith("xz")]
+    assert xz.evaluation.bits_per_byte == pytest.approx(8 * xz_size(text) / 40)
+    assert not xz.by_tokens
+    data = bytes(range(256)) * 700
+    assert text_of(np.frombuffer(data, np.uint8), ByteTokenizer()) == data
+
+
+def test_the_best_comes_first_and_what_does_not_compare_last():
+    def row(name, nats, comparable=True):
+        return Row(name, "", None, Evaluation(10, 10, 10, 0, comparable, nats))
+
+    rows = [row("lost", 1.0, False), row("worse", 9.0), row("中文", 5.0), row("b\x1b", 2.0, False)]
+    ordered = best_first(rows)
+    assert [one.name for one in ordered] == ["中文", "worse", "lost", "b\x1b"]
+    lines = table(ordered).splitlines()
+    assert [line.split()[0] for line in lines] == ["model", "中文", "worse", "lost", "b�"]
+    assert lines[1].index("0.5000") == lines[2].index("0.9000") - 2  # two wide characters
+
+
+@pytest.fixture(scope="module")
+def place(workplace, tmp_path_factory, program):
+    """With a model that counts as well, and another corpus."""
+    folder = tmp_path_factory.mktemp("compared")
+    shutil.copytree(workplace, folder, dirs_exist_ok=True, symlinks=True)
+    for arguments in (
+        ["train", "corpora/text", "--cell", "ngram", "-o", "checkpoints/counted"],
+        ["tokenize", "text.txt", "--tokenizer", "byte", "-o", "corpora/bytes"],
+        ["train", "corpora/bytes", "--cell", "ngram", "--order", "2", "-o", "checkpoints/pairs"],
+    ):
+        assert program(*arguments, "-q", cwd=folder).returncode == 0
+    return folder
+
+
+def test_baselines_are_measured_on_the_bytes_the_model_predicted(program, place):
+    result = program("evaluate", "text", "counted", "--json", "--baselines", cwd=place)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    models, baselines = records[:2], {one["baseline"]: one for one in records[2:]}
+    assert [one["baseline"] for one in models] == [None, None]
+    assert [one["checkpoint"].split("/")[-2] for one in models] == ["text", "counted"]
+    corpus = TokenizedCorpus.open(place / "corpora" / "text")
+    texts = {name: corpus.tokenizer.decode(corpus.tokens(name)) for name in corpus.header.splits}
+    read = texts["validation"].decode()[1:].encode()
+    assert {one["bytes"] for one in records} == {len(read)}
+    for name, size in {
+        "xz alone": xz_size(read),
+        "xz after training text": xz_size(read, texts["train"]),
+    }.items():
+        assert baselines[name]["bits_per_byte"] * len(read) / 8 == pytest.approx(size)
+        assert baselines[name]["nats_per_token"] is None
+    # What is counted on the spot is what a run counts and keeps.
+    for key in ("tokens", "nats_per_token", "bits_per_byte"):
+        assert baselines["5-gram"][key] == pytest.approx(models[1][key], rel=1e-12)
+    symbols = corpus.tokenizer.vocabulary_size
+    assert baselines["uniform guess"]["nats_per_token"] == pytest.approx(math.log(symbols))
+
+
+def test_several_models_stand_in_one_table(program, place):
+    result = program("evaluate", "text", "counted", "pairs", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert b"different texts" not in result.stderr
+    header, *rows = result.stdout.decode().splitlines()
+    assert header.split()[0] == "model"
+    figures = [float(row.split()[-1]) for row in rows]
+    assert figures == sorted(figures)
+    names = [first_cell(row) for row in rows]
+    assert sorted(names) == sorted(
+        ["text", "counted", "pairs", "5-gram", "5-gram", "uniform guess", "uniform guess"]
+        + ["xz alone", "xz after training text"]
+        + ["zstd alone", "zstd after training text"] * (zstd_compressor() is not None)
+    )
+    bare = program("evaluate", "text", "--no-baselines", cwd=place).stdout.decode()
+    assert "xz" not in bare
+    assert bare.startswith("checkpoint ")
+    assert program("evaluate", "text", cwd=place).stdout.decode().startswith(bare + "\nmodel ")
+
+
+def first_cell(row):
+    return row.split("  ")[0].strip()
