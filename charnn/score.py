@@ -55,6 +55,16 @@ class Evaluation:
         return self.nats / math.log(2) / count if self.comparable and count else None
 
 
+def characters_of(token_bytes: tuple[bytes, ...]) -> NDArray[np.int64]:
+    """How many characters each id begins: code points of UTF-8, whole or cut into tokens.
+
+    >>> characters_of((b"bc", "é".encode(), b"\xe4", b"\xb8")).tolist()
+    [2, 1, 1, 0]
+    """
+    begun = [sum(byte & 0xC0 != 0x80 for byte in token) for token in token_bytes]
+    return np.array(begun, dtype=np.int64)
+
+
 def evaluate(
     model: StepModel,
     ids_T: NDArray[Any],
@@ -80,7 +90,7 @@ def evaluate(
     if len(ids_T) < 2:
         raise CorpusError(f"a text of {len(ids_T)} tokens has nothing to predict")
     bytes_of_id = np.array([len(token) for token in token_bytes])
-    characters_of_id = np.array([sum(byte & 0xC0 != 0x80 for byte in t) for t in token_bytes])
+    characters_of_id = characters_of(token_bytes)
     one = np.ones(1, dtype=np.int64)
     _, state = model.prefill(ids_T[None, :1].astype(np.int64), one, model.initial_state(1))
     nats = 0.0

@@ -4,7 +4,7 @@ The engine, the n-gram model, a PyTorch model and the fakes of the tests are all
 greedy search, sampling, beam search and scoring are written once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ def select_rows(rows_B: Ids, state: State) -> State:
     return map_state(lambda array: array[rows_B], state)
 
 
-def pad(sequences: list[list[int]]) -> tuple[Ids, Ids]:
+def pad(sequences: Sequence[Sequence[int] | Ids]) -> tuple[Ids, Ids]:
     """Ragged lists of ids as ``ids_BT`` (padded on the right with 0) and ``lengths_B``.
 
     >>> pad([[7], [1, 2]])[0].tolist()

@@ -73,6 +73,8 @@ FREE_OF_TORCH = [
     ["tokenize", "text.txt", "-o", "new", "--like", "checkpoints/text", "-q"],
     ["evaluate", "-q"],
     ["evaluate", "--cache", "9", "-q"],
+    ["evaluate", "text", "text", "--baselines", "-q"],
+    ["score", "text.txt", "-q"],
     ["encode", "text.txt", "-q"],
     ["decode", "ids", "-q"],
     ["info", "-q"],

@@ -17,6 +17,7 @@ from charnn.cli.info import info
 from charnn.cli.inspect import inspect
 from charnn.cli.plot import plot
 from charnn.cli.prime import prime
+from charnn.cli.score import score
 from charnn.cli.tokenize import tokenize
 from charnn.cli.train import train
 from charnn.errors import CharnnError
@@ -31,7 +32,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, tokenize, train, plot, generate, prime, evaluate, encode, decode, info):
+for command in (
+    demo,
+    tokenize,
+    train,
+    plot,
+    generate,
+    prime,
+    evaluate,
+    score,
+    encode,
+    decode,
+    info,
+):
     app.command()(command)
 app.add_typer(inspect)
 

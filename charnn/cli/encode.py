@@ -1,20 +1,16 @@
 """``charnn encode`` and ``charnn decode``: text to ids to text, in a pipe."""
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from charnn.cli.console import Payload, be_quiet, warn
 from charnn.cli.options import Model, Quiet
-from charnn.cli.places import find_tokenizer
+from charnn.cli.places import chunks_of, find_tokenizer
 from charnn.errors import InputError
-
-_CHUNK_BYTES = 1 << 16
 
 Input = Annotated[
     Path | None, typer.Argument(help="A file; - or nothing is stdin.", show_default=False)
@@ -37,7 +33,7 @@ def encode(file: Input = None, model: Model = None, quiet: Quiet = False) -> Non
     tokenizer = find_tokenizer(model)
     payload = Payload()
     tally = UnknownTally()
-    for ids in tokenizer.encode_stream(_chunks(file), tally):
+    for ids in tokenizer.encode_stream(chunks_of(file), tally):
         payload.write("".join(f"{id} " for id in ids.tolist()))
     payload.write("\n")
     if tally.count:
@@ -55,18 +51,8 @@ def decode(file: Input = None, model: Model = None, quiet: Quiet = False) -> Non
     be_quiet(quiet)
     tokenizer = find_tokenizer(model)
     payload = Payload()
-    for numbers in _numbers(_chunks(file)):
+    for numbers in _numbers(chunks_of(file)):
         payload.write(tokenizer.decode(numbers))
-
-
-def _chunks(file: Path | None) -> Iterator[bytes]:
-    """The input as it comes: what is piped in goes on without waiting for more."""
-    if file is None or str(file) == "-":
-        stdin = cast(BufferedReader, sys.stdin.buffer)
-        return iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
-    from charnn.text.corpus import read_file
-
-    return read_file(file)
 
 
 def _numbers(chunks: Iterable[bytes]) -> Iterator[list[int]]:

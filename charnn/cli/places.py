@@ -2,10 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from charnn.cli.console import say
 from charnn.errors import CheckpointError, CorpusError, UsageError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = Path("checkpoints")
 CORPORA = Path("corpora")
+
+_CHUNK_BYTES = 1 << 16
 
 
 def bundled(name: str) -> Path:
@@ -104,6 +107,20 @@ def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":
         f"the corpus that the model was trained on is not in {places[0]}",
         "go to where corpora/ lies",
     )
+
+
+def chunks_of(file: Path | None) -> Iterator[bytes]:
+    """A file, or standard input (``-`` or None), as it comes: a pipe is not waited for.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if file is None or str(file) == "-":
+        stdin = cast(BufferedReader, sys.stdin.buffer)
+        return iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
+    from charnn.text.corpus import read_file
+
+    return read_file(file)
 
 
 class Inputs:
