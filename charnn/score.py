@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def characters_of(token_bytes: tuple[bytes, ...]) -> NDArray[np.int64]:
-    """How many characters each id begins: code points of UTF-8, whole or cut into tokens.
+    r"""How many characters each id begins: code points of UTF-8, whole or cut into tokens.
 
     >>> characters_of((b"bc", "é".encode(), b"\xe4", b"\xb8")).tolist()
     [2, 1, 1, 0]

@@ -80,15 +80,15 @@ def line_rows(
             payload: Payload, value: float = value, line: bytes = line, scored: ScoredLine = scored
         ) -> None:
             payload.end_line()
-            payload.write("" if plain else f"{value:.4f}\t")
+            number = b"" if plain else f"{value:.4f}\t".encode()
             if token_bytes is not None:
-                payload.write(paint(scored, token_bytes))
-                if line.endswith(b"\n"):
-                    payload.end_line()
+                shown = paint(scored, token_bytes).removesuffix("\n").encode()
+                payload.write(number + shown + (b"\n" if line.endswith(b"\n") else b""))
             elif harmless:
-                payload.write(without_controls(line.decode("utf-8", "replace")))
+                shown = without_controls(line.decode("utf-8", "replace")).encode()
+                payload.write(number + shown)
             else:
-                payload.write(line)
+                payload.write(number + line)
 
         yield Row(value, write)
 

@@ -101,7 +101,8 @@ def score(
     _check(tokens=tokens, plain=plain, json=json, versus=versus, colour=colour)
     be_quiet(quiet)
     painted = _painted(colour, plain_rows=json or tokens or versus is not None)
-    models = [open_model(find_run(path)) for path in (model, versus) if path or path is model]
+    paths = [model] if versus is None else [model, versus]
+    models = [open_model(find_run(path)) for path in paths]
     scorers = [
         LineScorer(one.step_model, one.tokenizer, context=context, details=tokens or painted)
         for one in models
@@ -116,6 +117,7 @@ def score(
     if sort or top:
         for row in ranked((row for block in blocks for row in wanted(block)), top):
             row.write(payload)
+        payload.end_line()  # whatever line is last now
     else:
         for block in blocks:
             for row in wanted(block):
