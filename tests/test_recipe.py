@@ -85,18 +85,20 @@ def test_a_small_text_has_a_small_model_whatever_the_time():
 
 
 def test_help_says_of_what_the_recipe_chooses_that_it_does():
-    first, second = (
+    small = Setting(tokens=20_000, vocabulary=65, rate=1e11)
+    first, *others = (
         {**vars(model), **vars(training)}
-        for model, training in (chosen(minutes=1.0), chosen(WORDS, minutes=1000.0))
+        for model, training in (chosen(minutes=1.0), chosen(WORDS, minutes=1e3), chosen(small))
     )
-    differ = {name for name in first if first[name] != second[name]} - {"minutes"}
+    differ = {name for name in first for other in others if first[name] != other[name]}
     told = {
         field.name
         for config in (ModelConfig, TrainingConfig)
         for field in fields(config)
         if "default" in field.metadata
     }
-    assert differ == told
+    # The budget that is chosen is told of with --minutes.
+    assert differ - {"epochs"} == told
 
 
 def test_a_text_that_is_read_more_often_is_learned_with_more_dropout():

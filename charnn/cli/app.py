@@ -17,6 +17,7 @@ from charnn.cli.info import info
 from charnn.cli.inspect import inspect
 from charnn.cli.plot import plot
 from charnn.cli.prime import prime
+from charnn.cli.report import report
 from charnn.cli.score import score
 from charnn.cli.tokenize import tokenize
 from charnn.cli.train import train
@@ -41,6 +42,7 @@ for command in (
     prime,
     evaluate,
     score,
+    report,
     encode,
     decode,
     info,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Up to so many bytes, read and learned from, baselines take seconds: then nobody need ask.
 _QUICK_BYTES = 4 << 20
 
-_HEADER = ("model", "kind", "parameters", "nats/token", "perplexity", "bits/char", "bits/byte")
+HEADER = ("model", "kind", "parameters", "nats/token", "perplexity", "bits/char", "bits/byte")
 
 #: Columns of numbers.
 _FIRST_NUMBER = 2
@@ -118,7 +118,7 @@ def table(rows: Sequence[Row]) -> str:
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    for n, name in enumerate(_HEADER):
+    for n, name in enumerate(HEADER):
         drawn.add_column(name, justify="right" if n >= _FIRST_NUMBER else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*row.cells())
@@ -191,8 +191,10 @@ def warn_of_other_texts(measured: Sequence[Measured]) -> None:
         warn("these figures are of different texts, and do not compare; --text FILE gives them one")
 
 
-def compare(measured: Sequence[Measured], rivals: Sequence[Rival], adaptation: str | None) -> str:
-    """Models and what stands beside them as a table, the best first.
+def compare(
+    measured: Sequence[Measured], rivals: Sequence[Rival], adaptation: str | None = None
+) -> list[Row]:
+    """Models and what stands beside them, the best first.
 
     Args:
         measured: the models.
@@ -206,7 +208,7 @@ def compare(measured: Sequence[Measured], rivals: Sequence[Rival], adaptation: s
         for one, name in zip(measured, names, strict=True)
     ]
     rows += [_rival_row(baseline, one, several=several) for baseline, one in rivals]
-    return table(best_first(rows))
+    return best_first(rows)
 
 
 def _row(one: Measured, name: str, adaptation: str | None) -> Row:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from charnn.step import StepModel
     from charnn.text.base import Tokenizer
 
+_PLAIN = AdaptationConfig()
+
 
 @spread_configs
 def evaluate(
@@ -80,7 +82,7 @@ def evaluate(
 
         charnn evaluate --dynamic --split test
     """
-    from charnn.cli.comparison import compare, measure_baselines, warn_of_other_texts
+    from charnn.cli.comparison import compare, measure_baselines, table, warn_of_other_texts
     from charnn.models import open_model
 
     be_quiet(quiet)
@@ -94,7 +96,7 @@ def evaluate(
     measured = []
     for path in checkpoints or [find_run(None)]:
         model = open_model(find_run(path))
-        one = _measure(model, name, text, adaptation, find_corpus=wanted)
+        one = measure(model, name, text, adaptation, find_corpus=wanted)
         measured.append(one)
         if json:
             told = {"adaptation": adaptation.name, "settings": one.settings, "baseline": None}
@@ -109,12 +111,26 @@ def evaluate(
         if text is None:
             warn_of_other_texts(measured)
         payload.write("\n" if len(measured) == 1 else "")
-        payload.write(compare(measured, rivals, adaptation.name))
+        payload.write(table(compare(measured, rivals, adaptation.name)))
 
 
-def _measure(
-    model: "Model", name: str, text: Path | None, adaptation: AdaptationConfig, *, find_corpus: bool
+def measure(
+    model: "Model",
+    name: str,
+    text: Path | None = None,
+    adaptation: AdaptationConfig = _PLAIN,
+    *,
+    find_corpus: bool = True,
 ) -> "Measured":
+    """Evaluate a model.
+
+    Args:
+        model: the model.
+        name: the part of its own corpus, or what the file is called.
+        text: a file instead; - is standard input.
+        adaptation: whether it adapts to what it reads.
+        find_corpus: whether its corpus is looked for where a file is read.
+    """
     from charnn.cli.comparison import Measured, kind_of
 
     if text is None:

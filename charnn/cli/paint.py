@@ -1,8 +1,6 @@
 """Text painted by how much it surprises a model, on a terminal."""
 
 import math
-import os
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -20,12 +18,6 @@ _RESET = "\x1b[0m"
 
 #: A line end that is a surprise.
 _LINE_END = "↵"
-
-
-def takes_colours() -> bool:
-    """Whether stdout is a terminal that shows colours, to a user who wants them."""
-    refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not refused
 
 
 def legend() -> str:
@@ -52,8 +44,8 @@ def paint(line: ScoredLine, token_bytes: Sequence[bytes]) -> str:
     tokens = [token_bytes[id] for id in line.ids_T.tolist()]
     bits = (line.nats_T / math.log(2)).tolist()
     painted = ""
-    characters = _characters(tokens, bits)
-    for level, run in groupby(characters, key=lambda pair: _level(pair[1])):
+    shown = characters(tokens, bits)
+    for level, run in groupby(shown, key=lambda pair: _level(pair[1])):
         text = "".join(character for character, _ in run)
         parts = text.split("\n")
         end = f"{_paint(_LINE_END, level)}\n" if level else "\n"
@@ -79,10 +71,10 @@ def _picture(character: str) -> str:
     return "␡" if code == 0x7F else visible(character)
 
 
-def _characters(tokens: Sequence[bytes], bits: Sequence[float]) -> list[tuple[str, float]]:
+def characters(tokens: Sequence[bytes], bits: Sequence[float]) -> list[tuple[str, float]]:
     """The characters that tokens spell, and the bits of each; half a character is one of its own.
 
-    >>> _characters([b"ab", b"\\xc3", b"\\xa9"], [4, 3, 1])
+    >>> characters([b"ab", b"\\xc3", b"\\xa9"], [4, 3, 1])
     [('a', 2.0), ('b', 2.0), ('é', 4.0)]
     """
     shares: list[float] = []

@@ -1,11 +1,10 @@
 """The text that a model is measured on: its own corpus, or a file."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charnn.cli.places import corpus_of
+from charnn.cli.places import chunks_of, corpus_of
 from charnn.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def read_ids(model: "Model", path: Path, limit: int | None = None) -> tuple["Ids
 
 
 def _chunks(path: Path) -> Iterable[bytes]:
-    from charnn.text.corpus import find_files, read_file
+    from charnn.text.corpus import find_files
 
-    if str(path) == "-":
-        return iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
-    return (chunk for file in find_files([path]) for chunk in read_file(file))
+    files = [path] if str(path) == "-" else find_files([path])
+    return (chunk for file in files for chunk in chunks_of(file))

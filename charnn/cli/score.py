@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, draws, say, warn
+from charnn.cli.console import Payload, be_quiet, draws, say, takes_colours, warn
 from charnn.cli.options import Json, Model, Quiet
 from charnn.cli.places import chunks_of, find_run
 from charnn.errors import UsageError
@@ -140,7 +140,7 @@ def _check(*, tokens: bool, plain: bool, json: bool, versus: Path | None, colour
 
 def _painted(colour: Colour, *, plain_rows: bool) -> bool:
     """Whether lines are painted; if so, what the colours mean is told."""
-    from charnn.cli.paint import legend, takes_colours
+    from charnn.cli.paint import legend
 
     painted = colour == "always" or (colour == "auto" and not plain_rows and takes_colours())
     if painted and draws():

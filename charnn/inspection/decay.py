@@ -4,6 +4,7 @@ A product of D factors that are alike is an exponential of D, so norms are avera
 logarithms, and a straight line is fitted to these: its slope is the ratio of a step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +87,21 @@ class Decay:
             off_ND = np.where(counted_ND, logs_ND - mean_D, 0.0)
             spread_D = np.sqrt((off_ND**2).sum(0) / count_D)
         return mean_D, spread_D
+
+
+def by_layer(name: str, parts: Sequence[str], norms_LAND: Floats) -> list[Decay]:
+    """The curves of a network, of each layer and part of its state.
+
+    Args:
+        name: whose they are.
+        parts: what the A arrays of a state are called, at least A of them.
+        norms_LAND: [layers, A, N, D].
+    """
+    return [
+        Decay(name, layer, part, norms_ND)
+        for layer, norms_AND in enumerate(norms_LAND, start=1)
+        for part, norms_ND in zip(parts, norms_AND, strict=False)
+    ]
 
 
 @dataclass(frozen=True)

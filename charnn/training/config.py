@@ -66,6 +66,7 @@ class TrainingConfig:
         None,
         "Train for this long: the first steps are timed, then their number is fixed.",
         group="Budget",
+        shown="10, or 40 epochs if that is less",
     )
     steps: int | None = _option(None, "Train for this many steps.", group="Budget")
     epochs: float | None = _option(

@@ -144,6 +144,7 @@ def _draw_decays(axes: "Axes", decays: Sequence[Decay]) -> None:
         label = f"{title(one, several_layers=several)}   × {number(one.ratio)} a step"
         axes.plot(distances_D, drawn_D, **style, linestyle=_DASHES[dashes], label=label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda norm, _: f"{norm:g}")
     low, high = limits(decays)
     axes.set_ylim(low, high)
     axes.set_xlim(0, decays[0].norms_ND.shape[1] - 1)
@@ -164,6 +165,7 @@ def _draw_clippings(axes: "Axes", clippings: Mapping[str, Clipping]) -> None:
         axes.plot(shown_N, row + offsets_N, "o", color=colour, markersize=3, alpha=0.6)
     axes.axvline(clip_norm, color=axes.xaxis.label.get_color(), linewidth=1, linestyle=_DASHES[1])
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda norm, _: f"{norm:g}")
     axes.set_yticks(range(len(clippings)))
     shares = [f"{one.share:.0%} over {clip_norm:g}" for one in clippings.values()]
     axes.set_yticklabels([f"{n}  {s}".lstrip() for n, s in zip(clippings, shares, strict=True)])

@@ -9,7 +9,7 @@ from charnn.cli.console import Payload, be_quiet
 from charnn.cli.figure import picture_kind, write_picture
 from charnn.cli.generate import read_prompt_option
 from charnn.cli.inspect.subject import begin_of, open_network, validation_ids
-from charnn.cli.options import Json, Model, Quiet
+from charnn.cli.options import Force, Json, Model, Picture, Quiet
 from charnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from charnn.cells.base import Inner
-    from charnn.cli.inspect.heatmap import HeatMap
     from charnn.models import Model as LanguageModel
 
 #: How many units are shown if none are chosen.
 _UNITS = 6
 
 _MAP_TOKENS, _SUMMARY_TOKENS = 160, 20_000
-
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "-o", "--output", help="Write a picture instead: .png or .svg.", show_default=False
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
 
 def gates(
@@ -76,7 +67,7 @@ def gates(
             show_default=f"{_MAP_TOKENS}; with --summary {_SUMMARY_TOKENS:,}",
         ),
     ] = None,
-    output: Output = None,
+    output: Picture = None,
     force: Force = False,
     model: Model = None,
     json: Json = False,
@@ -120,31 +111,35 @@ def gates(
         wanted = range(layers) if layer is None else [layer - 1]
         show_summary(engine, ids_T, wanted, output, kind, everything=everything, json=json)
         return
+    from charnn.cli.inspect.heatmap import (
+        draw_heat_map,
+        heat_map_inches,
+        heat_map_of,
+        write_heat_map,
+    )
+    from charnn.cli.inspect.page import Page, labels
     from charnn.inspection.gates import activations
 
     ids_T = _ids(opened, prompt, file, limit)
     which = (layer or layers) - 1
     inner = activations(engine, ids_T)[which]
-    cell = opened.checkpoint.config.model.cell
-    names = _names(inner, gate, cell)
-    chosen, how = _chosen(units, inner)
+    names = _values(inner, gate, opened.checkpoint.config.model.cell)
+    chosen, how = _units(units, inner)
     if json:
         _write_json(opened, ids_T, inner, names, chosen, which)
         if output is None:
             return
-    title = f"{cell}, layer {which + 1} of {layers}, {how}"
-    heat_map = _heat_map(title, opened, ids_T, inner, names, chosen, engine.layers[which].gates)
+    title = f"{opened.checkpoint.config.model.cell}, layer {which + 1} of {layers}, {how}"
+    shown = {name: inner[name] for name in names}
+    table = opened.tokenizer.token_bytes
+    heat_map = heat_map_of(title, labels(ids_T, table), shown, chosen, engine.layers[which].gates)
     if output is not None and kind is not None:
-        from charnn.cli.inspect.heatmap import draw_heat_map, heat_map_inches
 
         def draw(figure: "Figure") -> None:
             draw_heat_map(figure, heat_map)
 
         write_picture(output, draw, kind, heat_map_inches(heat_map))
         return
-    from charnn.cli.inspect.heatmap import write_heat_map
-    from charnn.cli.inspect.page import Page
-
     page = Page()
     write_heat_map(page, heat_map)
     Payload().write(page.text())
@@ -164,7 +159,7 @@ def _ids(
     return begin_of(np.array(ids, dtype=np.int64), limit, tally, hint)
 
 
-def _names(inner: "Inner", wanted: list[str] | None, cell: str) -> list[str]:
+def _values(inner: "Inner", wanted: list[str] | None, cell: str) -> list[str]:
     if not wanted:
         return [name for name in inner if name != "new"]
     for name in wanted:
@@ -173,7 +168,7 @@ def _names(inner: "Inner", wanted: list[str] | None, cell: str) -> list[str]:
     return [name for name in inner if name in wanted]
 
 
-def _chosen(units: str | None, inner: "Inner") -> tuple[list[int], str]:
+def _units(units: str | None, inner: "Inner") -> tuple[list[int], str]:
     """The units that are meant, and how they were chosen."""
     from charnn.inspection.gates import most_varied
 
@@ -198,26 +193,6 @@ def _chosen(units: str | None, inner: "Inner") -> tuple[list[int], str]:
             f"it has 0 to {size - 1}, as in 0,5,17 or 8-15",
         )
     return list(dict.fromkeys(found)), "chosen units"
-
-
-def _heat_map(
-    title: str,
-    model: "LanguageModel",
-    ids_T: "NDArray[Any]",
-    inner: "Inner",
-    names: list[str],
-    units: list[int],
-    gates: tuple[str, ...],
-) -> "HeatMap":
-    from charnn.cli.inspect.heatmap import Band, HeatMap
-    from charnn.cli.inspect.page import labels
-    from charnn.cli.inspect.palette import GATE, signed
-
-    bands = []
-    for name in names:
-        values_UT = inner[name][:, units].T
-        bands.append(Band(name, units, values_UT, GATE if name in gates else signed(values_UT)))
-    return HeatMap(title, labels(ids_T, model.tokenizer.token_bytes), bands)
 
 
 def _write_json(

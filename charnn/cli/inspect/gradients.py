@@ -219,7 +219,7 @@ def _measure(
     """The curves of every subject, and its whole gradients if clipping is asked for."""
     import numpy as np
 
-    from charnn.inspection.decay import Clipping, Decay
+    from charnn.inspection.decay import Clipping, by_layer
     from charnn.inspection.gradients import PARTS, gradient_norms, parameter_norms
 
     decays, clippings = [], {}
@@ -235,12 +235,8 @@ def _measure(
             norms_LAND = np.concatenate(found, axis=2)
             if layer is not None and layer > len(norms_LAND):
                 raise UsageError(f"there is no layer {layer}", f"the top one is {len(norms_LAND)}")
-            decays += [
-                Decay(subject.name, n, part, norms_ND)
-                for n, norms_AND in enumerate(norms_LAND, start=1)
-                if layer in (None, n)
-                for part, norms_ND in zip(PARTS, norms_AND, strict=False)
-            ]
+            curves = by_layer(subject.name, PARTS, norms_LAND)
+            decays += [one for one in curves if layer in (None, one.layer)]
             if clip_norm is not None:
                 few = max(1, _WINDOWS // seeds)
                 norms = [

@@ -1,6 +1,6 @@
 """Heat maps of units over tokens, in the terminal and as a picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from charnn.cells.base import Array
 from charnn.cli.inspect.page import Page, columns, number
-from charnn.cli.inspect.palette import Scale
+from charnn.cli.inspect.palette import GATE, Scale, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +47,29 @@ class HeatMap:
         for band in self.bands:
             names.setdefault(band.scale, []).append(band.name)
         return {scale: ", ".join(them) for scale, them in names.items()}
+
+
+def heat_map_of(
+    title: str,
+    labels: list[str],
+    inner_TH: Mapping[str, Array],
+    units: list[int],
+    gates: Collection[str],
+) -> HeatMap:
+    """The heat map of some units: a band for each gate and value.
+
+    Args:
+        title: stands above it.
+        labels: a token each.
+        inner_TH: gates and values by name.
+        units: those that are shown.
+        gates: the names of gates, which are between 0 and 1; others have a scale about 0.
+    """
+    bands = []
+    for name, values_TH in inner_TH.items():
+        values_UT = values_TH[:, units].T
+        bands.append(Band(name, units, values_UT, GATE if name in gates else signed(values_UT)))
+    return HeatMap(title, labels, bands)
 
 
 def blocks(labels: Sequence[str], width: int) -> Iterator[slice]:
@@ -118,7 +142,7 @@ def _draw_block(axes: "Axes", heat_map: HeatMap, block: slice, width: int) -> No
     for band in heat_map.bands:
         rgb_UT3 = band.scale.rgb(band.values_UT[:, block])
         rows = np.arange(top, top + len(band.units) + 1)
-        axes.pcolormesh(edges, rows, rgb_UT3, rasterized=len(labels) * len(rows) > 4000)
+        axes.pcolormesh(edges, rows, rgb_UT3, rasterized=len(labels) * len(rows) > 200)
         axes.annotate(
             band.name, (0, top + len(band.units) / 2), (-24, 0), ("axes fraction", "data"),
             "offset points", ha="right", va="center", fontsize=9,

@@ -11,9 +11,8 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, token_bar, warn
 from charnn.cli.figure import picture_kind, write_picture
-from charnn.cli.inspect.gates import Force, Output
 from charnn.cli.inspect.subject import begin_of, open_network, validation_ids
-from charnn.cli.options import Json, Model, Quiet
+from charnn.cli.options import Force, Json, Model, Picture, Quiet
 from charnn.cli.reading import read_ids
 from charnn.errors import InputError, UsageError
 
@@ -56,7 +55,7 @@ def neurons(
         int, typer.Option(min=0, help="How many tokens are drawn; 0 draws nothing.")
     ] = 240,
     seed: Annotated[int, typer.Option("-s", "--seed", min=0, help="Of the chance level.")] = 0,
-    output: Output = None,
+    output: Picture = None,
     force: Force = False,
     model: Model = None,
     json: Json = False,
