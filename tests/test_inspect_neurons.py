@@ -150,7 +150,7 @@ def test_what_is_written(place, command, columns):
     assert re.search(r"^chance +0\.\d{3} +0\.\d{3}$", text, re.M)
     assert ("above" in text) == (columns > 72)
     # Below every token a digit that tells whether the unit is above its threshold.
-    part = text[text.index(f"layer 1 cell {QUOTES}  ") :].split("layer 1 hidden")[0]
+    part = text[text.index(f"\nlayer 1 cell {QUOTES}  ") + 1 :].split("layer 1 hidden")[0]
     rows = part.splitlines()[1:]
     checked = 0
     for shown, digits, marks in zip(rows[::3], rows[1::3], rows[2::3], strict=False):
@@ -201,7 +201,7 @@ def marks(values):
     ("text", "expected"),
     [
         ('a "b" c', "..^^..."),
-        ("他說「你『好』嗎」。", "..^^^^^^..."),
+        ("他說「你『好』嗎」。", "..^^^^^^.."),
         ("“a “b” c” d", "^^^^^^^^..."),
         ('"a\nb" c', "^^^^..."),
         ('"a\n\nb "c" d', "^^^...^^..."),

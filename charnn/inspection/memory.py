@@ -61,6 +61,8 @@ class Memory:
     def effective(self, within: float = 0.01) -> int | None:
         """The least context from which on the loss stays near the full one; None if none does.
 
+        Near on both sides: a model that looks further back and is the worse for it still does.
+
         Args:
             within: how near, in nats per token; 0.01 is 1% of perplexity.
 
@@ -69,7 +71,9 @@ class Memory:
         >>> Memory(contexts_K, np.array([99]), costs_KN, np.array([2.0])).effective()
         8
         """
-        near_K = self.nats_K <= self.full + within
+        with np.errstate(invalid="ignore"):
+            near_K = np.abs(self.nats_K - self.full) <= within
+        near_K |= self.nats_K == self.full
         far = np.flatnonzero(~near_K)
         first = int(far[-1]) + 1 if len(far) else 0
         return int(self.contexts_K[first]) if first < len(near_K) else None

@@ -22,7 +22,7 @@ _SHADES = " ░▒▓█"
 _MARKS = "ox"
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "C1", "marker": "o", "linestyle": "--", "linewidth": 1.2, "markersize": 3},
-    {"color": "#111111", "marker": ".", "linestyle": "-", "linewidth": 1.2, "markersize": 3},
+    {"color": "#111111", "linestyle": "-", "linewidth": 1.4},
 )
 
 #: Steps that the table tells, beside the longest gradients.
@@ -126,7 +126,6 @@ def draw(
     solid.plot_surface(*grid, errors_NM, cmap="cividis", rcount=80, ccount=80, linewidth=0)
     solid.set_xlabel("w")
     solid.set_ylabel("b")
-    solid.set_zlabel("error")
     solid.view_init(elev=38, azim=-118)
     above = figure.add_subplot(1, 2, 2)
     mesh = above.pcolormesh(w_M, b_N, errors_NM, cmap="cividis", rasterized=True)

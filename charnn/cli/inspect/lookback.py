@@ -1,6 +1,7 @@
 """What prediction costs after shorter contexts, drawn: in a terminal, and as a picture."""
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,24 +36,24 @@ def text(found: Memory, within: float, width: int, height: int, *, colour: bool)
         canvas.marks(0, contexts_K, found.nats_K[finite], _MARK)
         lines += [*canvas.lines(), ""]
     lines += columns(_table(found), width)
-    lines += ["", *_sentences(found, within)]
+    lines += ["", *textwrap.wrap(_summary(found, within), width)]
     return "\n".join(lines) + "\n"
 
 
 def _table(found: Memory) -> list[list[str]]:
     rows = [["context", "nats", "bits", "over all", "±"]]
-    for context, nats, error in zip(found.contexts_K, found.nats_K, found.errors_K, strict=True):
+    columns_K = (found.contexts_K.tolist(), found.nats_K.tolist(), found.errors_K.tolist())
+    for context, nats, error in zip(*columns_K, strict=True):
         figures = (f"{nats:.4f}", f"{nats / math.log(2):.4f}", f"{nats - found.full:+.4f}")
         rows.append([f"{context:,}", *figures, f"{error:.4f}"])
     rows.append(["all", f"{found.full:.4f}", f"{found.full / math.log(2):.4f}", "", ""])
     return rows
 
 
-def _sentences(found: Memory, within: float) -> list[str]:
+def _summary(found: Memory, within: float) -> str:
     effective = found.effective(within)
-    longest = f"{found.contexts_K[-1]:,}"
-    known = f"over {longest}" if effective is None else f"{effective:,}"
-    return [f"{len(found.targets_N):,} targets", f"effective: {known} (within {within:g} nats)"]
+    known = f"over {found.contexts_K[-1]:,}" if effective is None else f"{effective:,}"
+    return f"{len(found.targets_N):,} targets; effective: {known} (within {within:g} nats)"
 
 
 def draw(figure: "Figure", found: Memory, within: float, name: str) -> None:
