@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from charnn import lines as lines_module
 from charnn.architecture import ModelConfig
 from charnn.cli.console import Payload
-from charnn.cli.paint import _characters, harmless, paint
+from charnn.cli.paint import characters, harmless, paint
 from charnn.cli.rows import Row, escaped, ranked
 from charnn.engine import Engine
 from charnn.lines import LineScorer, ScoredLine, batches, whole_lines
@@ -187,7 +187,7 @@ def test_lines_come_whole_and_at_once(chunks):
 @given(st.lists(st.tuples(st.binary(max_size=5), st.integers(0, 40)), max_size=10))
 def test_a_characters_bits_are_those_of_its_bytes(tokens):
     spelled, bits = [token for token, _ in tokens if token], [n for token, n in tokens if token]
-    found = _characters(spelled, bits)
+    found = characters(spelled, bits)
     text = b"".join(spelled)
     assert "".join(c for c, _ in found) == text.decode("utf-8", "surrogateescape")
     assert sum(cost for _, cost in found) == pytest.approx(sum(bits))
