@@ -19,7 +19,7 @@ class Decay:
     """Norms of ∂loss_T/∂state_t by the distance d = T - t, at N positions T.
 
     >>> one = Decay("w = 0.5", 1, "h", np.array([[1.0, 0.5, 0.25, 0.125, 0.0625]]))
-    >>> one.mean_D.tolist(), one.fell_to(0.1)
+    >>> one.mean_D.round(12).tolist(), one.fell_to(0.1)
     ([1.0, 0.5, 0.25, 0.125, 0.0625], 4)
     >>> round(one.ratio, 12)
     0.5

@@ -38,7 +38,7 @@ _TOO_MANY_SYMBOLS, _SAMPLES = 12_000, 4096
 
 #: The peak learning rate of AdamW for up to 65 symbols, beside Muon and on its own; and the power
 #: of the number of symbols with which it falls.
-_BESIDE_MUON, _FALL_BESIDE_MUON = 0.016, 1 / 6
+_BESIDE_MUON, _FALL_BESIDE_MUON = 0.016, 1 / 4
 _FALL = 1 / 2
 _RATES = {
     "lstm": 0.012,
