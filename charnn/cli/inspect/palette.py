@@ -38,7 +38,11 @@ class Scale:
         return np.nan_to_num(places, nan=0.5).clip(0, 1)
 
     def rgb(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Red, green and blue of values of any shape: [..., 3]."""
+        """Red, green and blue of values of any shape: [..., 3].
+
+        >>> GATE.rgb(np.array([0, 1])).tolist()  # dark and shut, bright and open
+        [[0, 34, 78], [254, 232, 56]]
+        """
         places = self.places(values)
         anchors_A3 = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in self.colours])
         steps_A = np.linspace(0, 1, len(anchors_A3))
