@@ -21,7 +21,7 @@ _TOKENS_PER_WEIGHT = 5.0
 #: ... or if the text has fewer tokens than its weights by this factor.
 _WEIGHTS_PER_TOKEN = 8.0
 
-#: Dropout is 0.1, and 0.05 more for each doubling of weights x epochs / tokens, but for so many.
+#: Dropout is 0.05 for each doubling of weights x epochs / tokens, but for the first so many.
 _FREE_DOUBLINGS = 2
 
 #: A text is read no more often than this, unless a budget says so.
@@ -133,7 +133,7 @@ def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> 
     weights = sum(count_parameters(model, setting.vocabulary).values())
     pressure = epochs * weights / setting.tokens
     doublings = round(math.log2(max(pressure, 1.0))) - _FREE_DOUBLINGS
-    return round(min(0.1 + 0.05 * max(doublings, 0), 0.5), 2)
+    return round(min(0.05 * max(doublings, 0), 0.5), 2)
 
 
 def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
