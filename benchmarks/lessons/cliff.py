@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.lessons.experiment import draw, dress, options, power, table, work_through
+from benchmarks.lessons.experiment import draw, dress, options, power, spread, table, work_through
 from benchmarks.lessons.learning import descend
 from benchmarks.lessons.vanishing import cell_step, geometric, norms
 from charnn.cli.figure import COLOURS
@@ -134,12 +134,13 @@ def picture(
     left.set_yscale("log")
     left.legend(frameon=False, fontsize=8, loc="upper left")
     dress(left, "w", "½(w^999 - 1)²", "the cliff")
+    across = range(0, LONGEST + 1, LONGEST // 20)
     for n, (gain, several) in enumerate(found.items()):
         middle = [
             math.exp(fmean(math.log(max(v, 1e-300)) for v in at))
-            for at in zip(*(one.norms for one in several), strict=True)
+            for at in zip(*(one.norms[:: LONGEST // 20] for one in several), strict=True)
         ]
-        right.plot(middle, color=COLOURS[n], label=f"weights x {gain:g}")
+        right.plot(across, middle, color=COLOURS[n], label=f"weights x {gain:g}")
     right.set_yscale("log")
     right.legend(frameon=False, fontsize=8)
     dress(right, "distance, in tokens", "norm of the gradient", "an LSTM's state")
@@ -161,7 +162,7 @@ def main() -> None:
     found: dict[float, list[Found]] = {}
     for case, one in zip(todo, work_through(explode, todo, asked.jobs), strict=True):
         found.setdefault(case.gain, []).append(one)
-    print(f"The LSTM, seeds 1 to {asked.seeds}, geometric means.\n")
+    print(f"The LSTM, seeds 1 to {asked.seeds}: geometric means of norms; losses.\n")
     header = (
         "weights times",
         *(f"distance {n}" for n in SHOWN),
@@ -175,8 +176,8 @@ def main() -> None:
             f"{gain:g}",
             *(geometric([one.norms[n] for one in several]) for n in SHOWN),
             geometric([one.whole for one in several]),
-            f"{fmean(one.before for one in several):.1f}",
-            *(f"{fmean(one.after[n] for one in several):.1f}" for n in range(len(CLIPS))),
+            spread([one.before for one in several], 1),
+            *(spread([one.after[n] for one in several], 1) for n in range(len(CLIPS))),
         )
         for gain, several in found.items()
     ]

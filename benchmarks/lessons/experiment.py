@@ -42,10 +42,8 @@ def options(name: str, about: str | None, steps: int | None = None) -> argparse.
     return parser
 
 
-def work_through(
-    work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, done: str = "."
-) -> list[Result]:
-    """The results in the order of the tasks; a mark on standard error as each comes."""
+def work_through(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> list[Result]:
+    """The results in the order of the tasks; a dot on standard error as each comes."""
     results = []
     tasks = list(tasks)
     if jobs > 1:
@@ -53,11 +51,11 @@ def work_through(
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             for result in pool.map(work, tasks):
                 results.append(result)
-                print(done, end="", file=sys.stderr, flush=True)
+                print(".", end="", file=sys.stderr, flush=True)
     else:
         for task in tasks:
             results.append(work(task))
-            print(done, end="", file=sys.stderr, flush=True)
+            print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return results
 
@@ -113,11 +111,15 @@ def draw(
 
 
 def dress(axes: "Axes", x_label: str, y_label: str, title: str = "") -> None:
-    """Labels and a quiet grid, as the pictures of ``charnn plot`` have them."""
+    """Labels and a quiet grid, as ``charnn plot`` has them; scales are set before."""
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":  # powers would be set as mathematics, which a name is not
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

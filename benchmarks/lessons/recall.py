@@ -139,10 +139,10 @@ def picture(means: dict[str, list[float]], figure: "Figure") -> None:
         axes.plot(LAGS, percent, style, marker=marker, color=COLOURS[n % 7], label=variant)
     axes.axhline(100 / SYMBOLS, color="#777777", linewidth=1, linestyle=":", label="guessing")
     axes.set_xscale("log")
+    dress(axes, "lag, in tokens", "right answers, %")
     axes.set_xticks(LAGS, [str(lag) for lag in LAGS])
     axes.minorticks_off()
     axes.set_ylim(0, 104)
-    dress(axes, "lag, in tokens", "right answers, %")
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
 
 
@@ -158,18 +158,19 @@ def main() -> None:
         for seed in seeds
     ]
     outcomes = dict(zip(runs, work_through(learn, runs, asked.jobs), strict=True))
-    rows, means = [], {}
+
+    def right(variant: str, lag: int) -> list[float]:
+        return [
+            100 * o.accuracy for r, o in outcomes.items() if (r.variant, r.lag) == (variant, lag)
+        ]
+
+    rows = []
     for variant, (cell, _) in VARIANTS.items():
         config = equal_size(cell, LIKE, VOCABULARY)
-        right = {
-            lag: [100 * o.accuracy for r, o in outcomes.items() if (r.variant, r.lag) == key]
-            for lag in LAGS
-            for key in [(variant, lag)]
-        }
-        means[variant] = [fmean(right[lag]) for lag in LAGS]
         size = f"{config.hidden} / {parameters(config, VOCABULARY):,}"
-        cells = [spread(right[lag], 0) for lag in LAGS]
+        cells = [spread(right(variant, lag), 0) for lag in LAGS]
         rows.append((f"`{variant}`", size, f"{rates[variant]:g}", *cells))
+    means = {variant: [fmean(right(variant, lag)) for lag in LAGS] for variant in VARIANTS}
     header = ("cell", "units / parameters", "rate", *(f"lag {lag}" for lag in LAGS))
     print(f"Right answers, %, mean ± standard deviation over seeds 1 to {asked.seeds}; ", end="")
     print(f"at most {asked.steps} steps of {BATCH} sequences; guessing gives {100 / SYMBOLS:g}.\n")

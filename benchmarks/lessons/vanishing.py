@@ -9,10 +9,10 @@ every path; and along the direct one, where h is fed back to no gate. Nothing le
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from charnn.nn.cells import LAYERS, Elman, State
 from charnn.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 UNITS, INPUTS, LONGEST = 64, 16, 100
@@ -205,7 +206,7 @@ def lstm_table(found: Courses) -> str:
 
 def picture(found: Courses, figure: "Figure") -> None:
     left, right = figure.subplots(1, 2)
-    dashes = {"linear": ":", "elman": "-", "elman-relu": "--"}
+    dashes: dict[str, Literal["-", "--", ":"]] = {"linear": ":", "elman": "-", "elman-relu": "--"}
     across = range(0, LONGEST + 1, 5)
     for (kind, setting, noise), courses in found.items():
         middle = [
@@ -213,17 +214,26 @@ def picture(found: Courses, figure: "Figure") -> None:
         ]
         if kind in dashes and noise:
             colour = COLOURS[RADII.index(float(setting))]
-            left.plot(across, middle, dashes[kind], color=colour, label=f"{kind}, {setting}")
+            left.plot(across, middle, dashes[kind], color=colour)
         elif kind not in dashes:
-            colour, style = COLOURS[BIASES.index(setting)], "--" if kind == "direct" else "-"
-            name = setting if setting == "chrono" else f"bias {setting}"
-            right.plot(across, middle, style, color=colour, label=f"{name}, {kind}")
+            style = "--" if kind == "direct" else "-"
+            right.plot(across, middle, style, color=COLOURS[BIASES.index(setting)])
     left.set_ylim(1e-30, 1e30)
     for axes in (left, right):
         axes.set_yscale("log")
-        axes.legend(frameon=False, fontsize=6.5, ncols=3 if axes is left else 1)
-    dress(left, "distance, in tokens", "norm of the gradient", "simple networks, spectral radius")
-    dress(right, "distance, in tokens", "", "an LSTM's cell, forget bias")
+    dress(left, "distance, in tokens", "norm of the gradient", "simple networks")
+    dress(right, "distance, in tokens", "", "an LSTM's cell")
+    tell(left, [f"radius {radius:g}" for radius in RADII], dashes)
+    tell(right, [f"bias {bias}" for bias in BIASES], {"direct path": "--", "all paths": "-"})
+
+
+def tell(axes: "Axes", colours: Sequence[str], dashes: Mapping[str, str]) -> None:
+    """A legend of colours and of dashes."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=colour) for colour, _ in zip(COLOURS, colours, strict=False)]
+    handles += [Line2D([], [], color="#777777", linestyle=style) for style in dashes.values()]
+    axes.legend(handles, [*colours, *dashes], frameon=False, fontsize=8, loc="lower left")
 
 
 def main() -> None:
