@@ -221,7 +221,7 @@ def main() -> None:
     asked = options("last_label", __doc__, steps=400).parse_args()
     seeds = range(1, asked.seeds + 1)
     toy_steps = min(TOY_STEPS, asked.steps)
-    todo = [Run(way, seed, toy_steps) for way in TOY_WAYS for seed in seeds]
+    todo = [Run(way, seed, toy_steps) for seed in seeds for way in TOY_WAYS]
     toys: dict[Way, list[Toy]] = {}
     for run, toy in zip(todo, work_through(learn_sequences, todo, asked.jobs), strict=True):
         toys.setdefault(run.way, []).append(toy)
@@ -242,7 +242,7 @@ def main() -> None:
     header = ("P(D given ABCD)", "P(E given ABCD)", "P(J given GHIJ)", "nats of true successors")
     print(table(("last label", *header, "likeliest from A", "from G"), rows), end="\n\n")
 
-    todo = [Run(way, seed, asked.steps) for way in FABLES_WAYS for seed in seeds]
+    todo = [Run(way, seed, asked.steps) for seed in seeds for way in FABLES_WAYS]
     found: dict[Way, list[Written]] = {}
     for run, one in zip(todo, work_through(learn_windows, todo, asked.jobs), strict=True):
         found.setdefault(run.way, []).append(one)
