@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint bench lessons clean
 
 demo: .venv/installed
 	$(BIN)/charnn demo
@@ -21,6 +21,11 @@ lint: .venv/installed
 
 bench: .venv/installed
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+lessons: .venv/installed
+	for file in $$(grep -l __main__ benchmarks/lessons/*.py); do \
+		$(BIN)/python -m benchmarks.lessons.$$(basename $$file .py) || exit 1; \
+	done
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
