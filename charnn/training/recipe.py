@@ -22,7 +22,7 @@ _TOKENS_PER_WEIGHT = 5.0
 _WEIGHTS_PER_TOKEN = 8.0
 
 #: Dropout is 0.05 for each doubling of weights x epochs / tokens, but for the first so many.
-_FREE_DOUBLINGS = 2
+_FREE_DOUBLINGS = 1
 
 #: A text is read no more often than this, unless a budget says so.
 _MOST_EPOCHS = 40
