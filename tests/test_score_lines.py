@@ -205,6 +205,7 @@ def test_paint_shows_what_surprises_and_nothing_a_terminal_obeys():
     strange_end = ScoredLine(0.0, 1, 1, 0, np.array([10]), np.array([9.0]))
     assert "↵" in paint(strange_end, BYTES.token_bytes)
     assert harmless("\x9b1m\u202e") == "�1m�"
+    assert harmless("\u3000狐\xa0") == "\u3000狐\xa0"  # spaces, too
 
 
 @given(st.binary(max_size=6), st.binary(max_size=6))

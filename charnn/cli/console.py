@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
+from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +43,12 @@ def fail(message: str) -> None:
 
 
 def visible(text: str) -> str:
-    """The text without what a terminal would obey: a name may hold it."""
-    return "".join(c if c.isprintable() else "�" for c in text)
+    r"""The text without what a terminal would obey: a name may hold it. All spaces stay.
+
+    >>> visible("a\x1b\u3000b")
+    'a�\u3000b'
+    """
+    return "".join(c if c.isprintable() or category(c) == "Zs" else "�" for c in text)
 
 
 def _write_stderr(message: str) -> None:
