@@ -270,6 +270,7 @@ def test_labels_show_what_a_terminal_would_hide_or_obey():
         "�",
         " whole words",
     ]
+    assert labels(np.array([0]), ["\u3000".encode()]) == ["\u3000"]  # how a paragraph begins
     assert labels(np.array([0]), [b"a much longer word"]) == ["a much long…"]
     assert labels(np.array([0]), ["很长很长很长很长的词".encode()]) == ["很长很长很…"]
 
@@ -437,6 +438,8 @@ def test_pictures(place, command):
         (["--units", "0,7"], 2, "--units 0,7: these are no units of the layer; it has 0 to 6, "
          "as in 0,5,17 or 8-15"),
         (["--units", "x"], 2, "--units x: these are no units of the layer; it has 0 to 6, "
+         "as in 0,5,17 or 8-15"),
+        (["--units", "0,5-2"], 2, "--units 0,5-2: these are no units of the layer; it has 0 to 6, "
          "as in 0,5,17 or 8-15"),
         (["-p", ""], 1, "the text is empty; give some, or leave -p and -f out"),
         (["--summary", "--units", "1"], 2,

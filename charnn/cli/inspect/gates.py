@@ -183,15 +183,15 @@ def _units(units: str | None, inner: "Inner") -> tuple[list[int], str]:
     for part in units.split(","):
         first, _, last = part.strip().partition("-")
         try:
-            found += range(int(first), int(last or first) + 1)
+            begin, end = int(first), int(last or first)
         except ValueError:
-            found = []
-            break
-    if not found or not all(0 <= unit < size for unit in found):
-        raise UsageError(
-            f"--units {units}: these are no units of the layer",
-            f"it has 0 to {size - 1}, as in 0,5,17 or 8-15",
-        )
+            begin = end = -1
+        if not 0 <= begin <= end < size:
+            raise UsageError(
+                f"--units {units}: these are no units of the layer",
+                f"it has 0 to {size - 1}, as in 0,5,17 or 8-15",
+            )
+        found += range(begin, end + 1)
     return list(dict.fromkeys(found)), "chosen units"
 
 
