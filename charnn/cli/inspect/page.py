@@ -1,9 +1,7 @@
 """What is written to standard output: as wide as the terminal, coloured if it takes colours."""
 
 import io
-import os
 import shutil
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from charnn.cli.console import visible
+from charnn.cli.console import takes_colours, visible
 from charnn.cli.inspect.palette import Scale, ink
 
 #: Fewer colours than these would show another picture.
@@ -34,8 +32,7 @@ class Page:
 
     def __init__(self, width: int | None = None, *, coloured: bool | None = None) -> None:
         self.width = max(width or shutil.get_terminal_size().columns, _LEAST_WIDTH)
-        refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        wanted = sys.stdout.isatty() and not refused if coloured is None else coloured
+        wanted = takes_colours() if coloured is None else coloured
         self._file = io.StringIO()
         self._console = Console(
             file=self._file,
