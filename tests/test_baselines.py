@@ -121,6 +121,9 @@ def test_several_models_stand_in_one_table(program, place):
         + ["xz alone", "xz after training text"]
         + ["zstd alone", "zstd after training text"] * (zstd_compressor() is not None)
     )
+    read = b"The fox saw the moon."
+    piped = program("evaluate", "text", "counted", "--text", "-", "--json", stdin=read, cwd=place)
+    assert [json.loads(line)["bytes"] for line in piped.stdout.splitlines()] == [len(read) - 1] * 2
     bare = program("evaluate", "text", "--no-baselines", cwd=place).stdout.decode()
     assert "xz" not in bare
     assert bare.startswith("checkpoint ")

@@ -8,7 +8,7 @@ import typer
 from charnn.adaptation.config import AdaptationConfig
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
 from charnn.cli.options import Json, Quiet, spread_configs
-from charnn.cli.places import find_run
+from charnn.cli.places import Inputs, find_run
 from charnn.cli.reading import own_corpus, read_ids
 from charnn.errors import CorpusError, UsageError
 
@@ -94,15 +94,18 @@ def evaluate(
     name = (split or "validation") if text is None else str(text)
     wanted = baselines if baselines is not None else not json
     measured = []
-    for path in checkpoints or [find_run(None)]:
-        model = open_model(find_run(path))
-        one = measure(model, name, text, adaptation, find_corpus=wanted)
-        measured.append(one)
-        if json:
-            told = {"adaptation": adaptation.name, "settings": one.settings, "baseline": None}
-            payload.json({**one.record, **told})
-        elif len(checkpoints or ()) <= 1:
-            payload.write(_facts(one, adaptation) + "\n")
+    several = len(checkpoints or ()) > 1
+    with Inputs() as inputs:
+        source = text if text is None or not several else inputs.path(text)
+        for path in checkpoints or [find_run(None)]:
+            model = open_model(find_run(path))
+            one = measure(model, name, source, adaptation, find_corpus=wanted)
+            measured.append(one)
+            if json:
+                told = {"adaptation": adaptation.name, "settings": one.settings, "baseline": None}
+                payload.json({**one.record, **told})
+            elif not several:
+                payload.write(_facts(one, adaptation) + "\n")
     rivals = measure_baselines(measured, always=bool(baselines)) if wanted else []
     if json:
         for baseline, _ in rivals:
