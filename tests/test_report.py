@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import make_corpus, random_weights
+from inspecting import random_model, save_model
 
+from charnn.architecture import ModelConfig
 from charnn.cli.page import Painted, Picture, Prose, Quote, Section, Table, render
+from charnn.cli.report.sections import Subject, _samples, _surprise
+from charnn.text.config import TokenizerConfig
 
 HOSTILE = "</div><script>alert(1)</script><img src=x onerror=alert(2)>&amp; \"'"
 PAGE_CSS = Path(__file__).parent.parent / "charnn" / "cli" / "page" / "page.css"
@@ -56,6 +61,30 @@ def test_what_html_would_obey_is_text(item):
     assert [image["src"][:5] for image in page.of("img")] == ["data:"] * (item.kind == "picture")
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert page.text.count(HOSTILE) >= 4
+
+
+@pytest.fixture
+def of_bytes(tmp_path):
+    """What is told of a model of bytes, which may begin within a character, and write anything."""
+    corpus = make_corpus(tmp_path, "狐" * 2000 + "\x1b", TokenizerConfig(tokenizer="byte"))
+    config = ModelConfig(layers=1, hidden=4, embedding=2)
+    weights = random_weights(config, corpus.header.vocabulary)
+    return Subject.open(save_model(tmp_path, corpus, config, weights), "\udcff狐", 1)
+
+
+@pytest.mark.parametrize("items", [_samples, _surprise])
+def test_text_that_is_no_utf8_can_be_written(of_bytes, items):
+    page = render("", {}, [Section("one", "", list(items(of_bytes)))])
+    assert "狐" in page
+    assert "�" in page
+    assert re.search(r"[\x00-\x08\x0b-\x1f]", page) is None
+    page.encode()
+
+
+def test_what_of_the_prompt_the_model_does_not_know_is_told(tmp_path, capsys):
+    random_model(tmp_path, "The fox saw the moon.\n" * 40)
+    list(_samples(Subject.open(tmp_path / "checkpoints" / "planted", "The 狐", 1)))
+    assert "1 unknown, the first U+72D0" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

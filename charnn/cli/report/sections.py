@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charnn.architecture import ModelConfig, count_parameters
-from charnn.cli.console import say
+from charnn.cli.console import say, visible
 from charnn.cli.figure import picture
 from charnn.cli.page import Item, Painted, Picture, Prose, Quote, Section, Table
+from charnn.cli.paint import characters, harmless
 from charnn.cli.places import corpus_of
 from charnn.errors import CorpusError
 from charnn.models import Model, open_model
@@ -69,7 +70,7 @@ class Subject:
     @property
     def name(self) -> str:
         """What the run is called."""
-        return self.run.resolve().name
+        return visible(self.run.resolve().name)
 
     @cached_property
     def corpus(self) -> "TokenizedCorpus | None":
@@ -151,25 +152,21 @@ def _told(one: "Curve") -> str:
 
 
 def _samples(subject: Subject) -> Iterator[Item]:
-    from charnn.context import read_prompt
+    from charnn.cli.generate import read, read_prompt_option
     from charnn.decode.config import Decoding, GenerationConfig, SamplingConfig
-    from charnn.generation import Piece, encode_prompt, write
+    from charnn.generation import Piece, write
 
-    model, tokenizer = subject.model.step_model, subject.model.tokenizer
-    ids, _ = encode_prompt(tokenizer, subject.prompt)
-    context = read_prompt(model, ids)
+    context = read(subject.model, read_prompt_option(subject.prompt, None))
     generation = GenerationConfig(max_tokens=_SAMPLE_TOKENS, seed=subject.seed)
     for temperature in _TEMPERATURES:
         decoding = Decoding(generation, SamplingConfig(temperature=temperature))
-        pieces = write(model, tokenizer, context, decoding)
+        pieces = write(subject.model.step_model, subject.model.tokenizer, context, decoding)
         text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
         caption = f"Temperature {temperature:g}, seed {subject.seed}"
-        yield Quote(caption, subject.prompt + text)
+        yield Quote(caption, harmless(subject.prompt + text))
 
 
 def _surprise(subject: Subject) -> Iterator[Item]:
-    from charnn.cli.paint import characters
-
     ids_T = subject.held_out_T[: _READ_BEFORE + _PAINTED].astype(np.int64)
     if len(ids_T) < 2:
         return
@@ -180,7 +177,8 @@ def _surprise(subject: Subject) -> Iterator[Item]:
     begin = min(_READ_BEFORE, len(ids_T) // 2)
     tokens = [table[id] for id in ids_T[begin:].tolist()]
     bits = (nats_1T[0, begin - 1 :] / math.log(2)).tolist()
-    shown = characters(tokens, bits)
+    # Bytes may be cut within a character, and no page can hold half of one.
+    shown = [(harmless(character), cost) for character, cost in characters(tokens, bits)]
     pieces = [
         ("".join(character for character, _ in run), level)
         for level, run in groupby(shown, key=lambda pair: _level(pair[1]))
@@ -293,8 +291,8 @@ def _memory(subject: Subject) -> Iterator[Item]:
     told = f"after more than {longest} tokens" if effective is None else f"after {effective} tokens"
     yield _drawn(
         lambda figure: draw(figure, found, _WITHIN, subject.name),
-        alt=f"The loss against the tokens before the target: it is within {_WITHIN:g} nats of the "
-        f"least {told}.",
+        alt="The loss against the tokens before the target: it stays within "
+        f"{_WITHIN:g} nats of what it is after all of the text {told}.",
         caption="What the same tokens cost where the model saw only the last of what stands before",
     )
 
