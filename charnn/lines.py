@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from charnn.score import characters_of
 from charnn.step import State, StepModel, pad, select_rows
 from charnn.text.base import Tokenizer, UnknownTally
+from charnn.text.char import CharTokenizer
 
 #: Tokens, padding included, and rows that are scored as one batch.
 _BATCH_TOKENS, _BATCH_ROWS = 1 << 14, 256
@@ -78,6 +79,8 @@ class LineScorer:
         self._model, self._tokenizer = model, tokenizer
         self._context, self._details = context, details
         self._characters_V = characters_of(tokenizer.token_bytes)
+        if isinstance(tokenizer, CharTokenizer) and tokenizer.unknown_id is not None:
+            self._characters_V[tokenizer.unknown_id] = 1  # whatever its name spells
         _, self._start = model.prefill(*pad([[]]), model.initial_state(1))
         self._state: State | None = None
         self._has_line_end = self._knows_line_ends()

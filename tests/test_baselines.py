@@ -25,7 +25,7 @@ def test_xz_takes_what_the_program_takes():
     assert xz_size(text) == len(lzma.compress(text, preset=preset))
     first, second = text[:30_000], text[30_000:]
     after = len(lzma.compress(text, preset=preset)) - len(lzma.compress(first, preset=preset))
-    assert xz_size(second, first) == after
+    assert abs(xz_size(second, first) - after) < 4  # which .xz files are filled up to
     assert after < xz_size(second)
 
 

@@ -70,6 +70,13 @@ def test_a_line_costs_what_single_steps_say(kind):
     assert line.bits_per_character == pytest.approx(sum(expected) / math.log(2) / len(text))
 
 
+def test_a_character_that_is_unknown_is_one_character():
+    config = TokenizerConfig(min_count=50, unknown="replace")
+    tokenizer = train_tokenizer([[TEXT.encode()]], config)
+    (line,) = LineScorer(engine(tokenizer), tokenizer).score(["狐X狸\n".encode()])
+    assert (line.unknown, line.characters) == (3, 4)
+
+
 @given(lines=lines_of_text, kind=st.sampled_from(list(MODELS)))
 def test_scoring_in_a_batch_equals_scoring_alone(lines, kind):
     model, tokenizer = MODELS[kind]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from charnn.text.base import Tokenizer
 
 #: Up to so many bytes, read and learned from, baselines take seconds: then nobody need ask.
-_QUICK_BYTES = 4 << 20
+QUICK_BYTES = 4 << 20
 
 HEADER = ("model", "kind", "parameters", "nats/token", "perplexity", "bits/char", "bits/byte")
 
@@ -137,7 +137,7 @@ def measure_baselines(measured: Sequence[Measured], *, always: bool) -> list[Riv
     counted: set[object] = set()
     compressed: set[object] = set()
     for one in measured:
-        if not always and one.size > _QUICK_BYTES:
+        if not always and one.size > QUICK_BYTES:
             say(f"no baselines: on {one.size / 1e6:,.0f} MB they take long; --baselines, if wanted")
             continue
         corpus = one.corpus.digest if one.corpus else None

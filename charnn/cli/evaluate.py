@@ -86,8 +86,6 @@ def evaluate(
     from charnn.models import open_model
 
     be_quiet(quiet)
-    if text is not None and str(text) == "-" and len(checkpoints or ()) > 1:
-        raise UsageError("standard input can be read for one checkpoint only")
     if text is not None and split is not None:
         raise UsageError("--text and --split exclude each other")
     payload = Payload()

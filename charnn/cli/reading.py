@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charnn.cli.console import warn
 from charnn.cli.places import chunks_of, corpus_of
 from charnn.errors import CorpusError
 
@@ -49,6 +50,12 @@ def read_ids(model: "Model", path: Path, limit: int | None = None) -> tuple["Ids
         if limit is not None and count > limit:
             break
     return np.concatenate(pieces), tally
+
+
+def warn_of_lost(tally: "UnknownTally") -> None:
+    """Say that a text was not read as a whole, if it was not."""
+    if tally.count:
+        warn(f"some of the text is not in the vocabulary and was lost: {tally}")
 
 
 def _chunks(path: Path) -> Iterable[bytes]:

@@ -83,9 +83,10 @@ class SampledLoss:
         own_N = (features_NF * own_NF).sum(1).float() + bias_V[labels_N]
         ids_C = self.draw()
         drawn_CF = F.embedding(ids_C, weight_VF, sparse=True)
-        logits_NC = F.linear(features_NF, drawn_CF, bias_V[ids_C] - self._log_present_V[ids_C])
         # In place, for nothing in a step is as large.
-        logits_NC = logits_NC.float().masked_fill_(labels_N[:, None] == ids_C, _NEVER)
+        logits_NC = F.linear(features_NF, drawn_CF).float()
+        logits_NC += bias_V[ids_C] - self._log_present_V[ids_C]
+        logits_NC.masked_fill_(labels_N[:, None] == ids_C, _NEVER)
         nats = (torch.logaddexp(own_N, logits_NC.logsumexp(1)) - own_N).sum()
         return nats, len(labels_N), state
 

@@ -166,7 +166,7 @@ def _wanted(cells: str, radii: Sequence[float]) -> list[tuple[str, float | None]
 def _trained(model: Path | None, text: Path | None) -> tuple[list[_Subject], Any, str]:
     """The model at hand, and its text."""
     from charnn.architecture import ModelConfig
-    from charnn.cli.reading import own_corpus, read_ids
+    from charnn.cli.reading import own_corpus, read_ids, warn_of_lost
     from charnn.inspection.gradients import trained
     from charnn.models import open_model
 
@@ -178,7 +178,8 @@ def _trained(model: Path | None, text: Path | None) -> tuple[list[_Subject], Any
     if text is None:
         ids_T: Any = own_corpus(opened, "read a file: --text FILE").tokens("validation")
     else:
-        ids_T, _ = read_ids(opened, text)
+        ids_T, tally = read_ids(opened, text)
+        warn_of_lost(tally)
     path = str(opened.checkpoint.path)
     subject = _Subject("", {"checkpoint": path}, [trained(opened.checkpoint)])
     return [subject], ids_T, "validation" if text is None else str(text)

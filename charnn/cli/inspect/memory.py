@@ -11,7 +11,7 @@ from charnn.cli.console import Payload, be_quiet, takes_colours, token_bar, visi
 from charnn.cli.figure import picture_kind, write_picture
 from charnn.cli.options import Force, Json, Model, Picture, Quiet
 from charnn.cli.places import find_run
-from charnn.cli.reading import own_corpus, read_ids
+from charnn.cli.reading import own_corpus, read_ids, warn_of_lost
 from charnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def memory(
     if text is None:
         ids_T: Any = own_corpus(opened, "measure on a file: --text FILE").tokens("validation")
     else:
-        ids_T, _ = read_ids(opened, text, _READ_TOKENS)
+        ids_T, tally = read_ids(opened, text, _READ_TOKENS)
+        warn_of_lost(tally)
     ids_T = ids_T[:_READ_TOKENS]
     longest = context or min(_CONTEXT, max(1, len(ids_T) // _SHARE))
     targets_N = choose_targets(len(ids_T), longest, targets, seed)

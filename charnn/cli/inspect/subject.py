@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charnn.cli.console import say, warn
+from charnn.cli.console import say
 from charnn.cli.places import find_run
-from charnn.cli.reading import own_corpus
+from charnn.cli.reading import own_corpus, warn_of_lost
 from charnn.errors import CorpusError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def begin_of(
     Raises:
         InputError: there are none.
     """
-    if unknown.count:
-        warn(f"some of the text is not in the vocabulary and was lost: {unknown}")
+    warn_of_lost(unknown)
     if not len(ids_T):
         raise InputError("the text is empty", hint)
     if len(ids_T) > limit:

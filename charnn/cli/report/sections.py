@@ -298,10 +298,14 @@ def _memory(subject: Subject) -> Iterator[Item]:
 
 
 def _baselines(subject: Subject) -> Iterator[Item]:
-    from charnn.cli.comparison import HEADER, compare, measure_baselines
+    from charnn.cli.comparison import HEADER, QUICK_BYTES, compare, measure_baselines
     from charnn.cli.evaluate import measure
 
-    if len(subject.held_out_T) < 2:
+    if subject.corpus is None or len(subject.held_out_T) < 2:
+        return
+    splits = subject.corpus.header.splits
+    if splits["train"].bytes + splits["validation"].bytes > QUICK_BYTES:
+        yield Prose("On a text as long as this they take long: charnn evaluate --baselines")
         return
     measured = [measure(subject.model, "validation")]
     rows = compare(measured, measure_baselines(measured, always=False))
