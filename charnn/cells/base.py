@@ -80,9 +80,13 @@ class Cell(ABC):
         ``advance`` takes its results from here, so what is looked at is what runs.
         """
 
-    @abstractmethod
     def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
         """The recurrent rest of a step: the output [B, H] and the new state."""
+        return self._hand_on(self.activations(projected_BG, state))
+
+    def _hand_on(self, now: Inner) -> tuple[Array, State]:
+        state = tuple([now[name] for name in self.remembers])
+        return state[0], state
 
     def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One whole step: the output [B, H] and the new state."""

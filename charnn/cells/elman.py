@@ -65,11 +65,6 @@ class Elman(Cell):
         fed_back_BH = multiply(hidden_BH, self._weight_hh_HH)
         return {"hidden": self._activation(projected_BG + fed_back_BH)}
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
-        hidden_BH = self.activations(projected_BG, state)["hidden"]
-        return hidden_BH, (hidden_BH,)
-
 
 class ElmanReLU(Elman):
     """An Elman layer with the rectifier max(x, 0) in place of tanh (Le et al. 2015)."""

@@ -72,11 +72,6 @@ class GRU(Cell):
         new_BH = self._activation(projected_BG[:, 2 * H :] + seen_BH)
         return _mix(reset_BH, update_BH, new_BH, hidden_BH)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
-        hidden_BH = self.activations(projected_BG, state)["hidden"]
-        return hidden_BH, (hidden_BH,)
-
 
 class GRUResetAfter(GRU):
     """One GRU layer that resets after the product, as ``nn.GRU`` does."""

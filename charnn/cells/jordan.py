@@ -65,8 +65,3 @@ class Jordan(Cell):
         hidden_BH = self._activation(projected_BG + multiply(output_BO, self._weight_oh_HO))
         read_BO = multiply(hidden_BH, self._weight_ho_OH) + self._bias_O
         return {"hidden": hidden_BH, "output": self._output_activation(read_BO)}
-
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b_h on."""
-        output_BO = self.activations(projected_BG, state)["output"]
-        return output_BO, (output_BO,)

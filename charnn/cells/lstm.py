@@ -68,17 +68,11 @@ class LSTM(Cell):
         hidden_BH, cell_BH = state
         return self._activate(multiply(hidden_BH, self._weight_hh_GH), projected_BG, cell_BH)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
-        now = self.activations(projected_BG, state)
-        return now["hidden"], (now["hidden"], now["cell"])
-
     def step(self, x_BI: Array, state: State) -> tuple[Array, State]:
         """One step, as one matrix product."""
         hidden_BH, cell_BH = state
         x_BK = np.concatenate((x_BI, hidden_BH), axis=1)
-        now = self._activate(multiply(x_BK, self._weight_GK), self._bias_G, cell_BH)
-        return now["hidden"], (now["hidden"], now["cell"])
+        return self._hand_on(self._activate(multiply(x_BK, self._weight_GK), self._bias_G, cell_BH))
 
     def _activate(self, product_BG: Array, rest: Array, cell_BH: Array) -> Inner:
         H = self.output_size

@@ -75,11 +75,6 @@ class Peephole(Cell):
         output_BH = self._gate(gates_BG[:, 3 * H :] + self._weight_ch[2 * H :] * cell_BH)
         return self._named(input_and_forget, new_BH, output_BH, cell_BH)
 
-    def advance(self, projected_BG: Array, state: State) -> tuple[Array, State]:
-        """The step from W_ih x + b on."""
-        now = self.activations(projected_BG, state)
-        return now["hidden"], (now["hidden"], now["cell"])
-
     def _named(self, in_and_forget: Array, new: Array, output: Array, cell: Array) -> Inner:
         H = self.output_size
         return {
