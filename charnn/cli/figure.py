@@ -53,9 +53,18 @@ def picture_kind(output: Path, force: bool) -> str:
     kind = output.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg"):
         raise UsageError(f"{output} is no name for a picture", "let it end in .png or .svg")
+    check_free(output, force)
+    return kind
+
+
+def check_free(output: Path, force: bool) -> None:
+    """See to it that nothing is replaced that must not be.
+
+    Raises:
+        OutputError: the file exists.
+    """
     if output.exists() and not (force and output.is_file()):
         raise OutputError(f"{output} exists", "choose another name, or give --force")
-    return kind
 
 
 def picture(

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, quoted, say
-from charnn.cli.options import Quiet
+from charnn.cli.figure import check_free
+from charnn.cli.options import Force, Quiet
 from charnn.cli.places import find_run
-from charnn.errors import OutputError
 
 _STDOUT = Path("-")
 
@@ -20,7 +20,7 @@ def report(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The page; - is standard output.")
     ] = Path("report.html"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Force = False,
     prompt: Annotated[
         str, typer.Option("-p", "--prompt", help="What the samples begin with.")
     ] = "",
@@ -44,8 +44,8 @@ def report(
     from charnn.files import write_atomically
 
     be_quiet(quiet)
-    if output != _STDOUT and output.exists() and not (force and output.is_file()):
-        raise OutputError(f"{output} exists", "choose another name, or give --force")
+    if output != _STDOUT:
+        check_free(output, force)
     subject = Subject.open(find_run(run), prompt, seed)
     page = render(f"{subject.name}: what it learned", subject.facts(), list(sections(subject)))
     if output == _STDOUT:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from charnn.architecture import ModelConfig, count_parameters
+from charnn.architecture import ModelConfig
 from charnn.cli.console import say, visible
 from charnn.cli.figure import picture
 from charnn.cli.page import Item, Painted, Picture, Prose, Quote, Section, Table
@@ -94,9 +94,8 @@ class Subject:
         known = {"text": str(config.corpus.get("name", "")), "tokens": checkpoint.tokenizer.kind}
         known["vocabulary"] = f"{config.vocabulary:,}"
         if isinstance(config.model, ModelConfig):
-            parts = count_parameters(config.model, config.vocabulary)
             known["model"] = f"{config.model.cell}, {config.model.layers} x {config.model.hidden}"
-            known["parameters"] = f"{sum(parts.values()):,}"
+            known["parameters"] = f"{sum(checkpoint.parameters.values()):,}"
             known["step"] = f"{config.step:,}"
         else:
             known["model"] = f"n-grams of order {config.model.order}"
@@ -230,9 +229,9 @@ def _gates(subject: Subject) -> Iterator[Item]:
     inner = activations(engine, ids_T)[-1]
     shown = {name: values_TH for name, values_TH in inner.items() if name != "new"}
     units, gates = most_varied(list(inner.values())[-1], _SHOWN_UNITS), engine.layers[-1].gates
-    table = subject.model.tokenizer.token_bytes
-    heat_map = heat_map_of("", labels(ids_T, table), shown, units, gates)
-    text = "".join(labels(ids_T, table))
+    tokens = labels(ids_T, subject.model.tokenizer.token_bytes)
+    text = "".join(tokens)
+    heat_map = heat_map_of("", tokens, shown, units, gates)
     yield _drawn(
         lambda figure: draw_heat_map(figure, heat_map),
         alt=f"{', '.join(shown)} of units {', '.join(map(str, units))} over the text: {text}",
