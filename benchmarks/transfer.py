@@ -1,6 +1,7 @@
 """Learning on top of learning: what a model trained elsewhere is worth on a text.
 
-    python benchmarks/transfer.py NEAR.txt FAR.txt [--steps 1200] [--seeds 1 2 3] [--jobs 2]
+    python benchmarks/transfer.py NEAR.txt FAR.txt [--steps 1200] [--size medium] [--seeds 1 2 3]
+                                           [--jobs 2]
 
 NEAR is cut into halves. Models are trained on its first half, and on FAR; then, all for the same
 number of steps, on its second half: from nothing; from those models, whole (--from), whole with the
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("near", type=Path)
     parser.add_argument("far", type=Path)
     parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--size", default="medium", choices=["small", "medium", "large"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
@@ -53,9 +55,9 @@ def main() -> None:
             return dict(json.loads(done.stdout))
 
         def train(corpus: str, run: str, seed: int, *options: str) -> float:
-            budget = ["--steps", arguments.steps, "--threads", threads, "--size", "medium"]
-            if "--from" in options:
-                del budget[-2:]  # the size is that of the model
+            budget = ["--steps", arguments.steps, "--threads", threads]
+            if "--from" not in options:  # or the size is that of the model
+                budget += ["--size", arguments.size]
             charnn("train", corpus, "-o", f"runs/{run}", *budget, "--seed", seed, *options)
             return float(charnn("evaluate", f"runs/{run}")["nats_per_token"])
 
@@ -80,7 +82,9 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(arguments.jobs) as pool:
             nats = dict(zip(tasks, pool.map(one, tasks), strict=True))
-        print(f"{arguments.steps} steps each, seeds {arguments.seeds}; nats per character")
+        print(
+            f"{arguments.size}, {arguments.steps} steps each, seeds {arguments.seeds}; nats per character"
+        )
         for kind in elsewhere:
             for way in WAYS:
                 found = [nats[kind, way, seed] for seed in arguments.seeds]

@@ -11,10 +11,11 @@ import pytest
 from conftest import make_corpus, random_weights
 from inspecting import random_model, save_model
 
-from charnn.architecture import ModelConfig
+from charnn.architecture import ModelConfig, NgramConfig
 from charnn.cli.page import Painted, Picture, Prose, Quote, Section, Table, render
-from charnn.cli.report.sections import Subject, _samples, _surprise
+from charnn.cli.report.sections import Subject, _samples, _surprise, sections
 from charnn.text.config import TokenizerConfig
+from charnn.training.counting import count
 
 HOSTILE = "</div><script>alert(1)</script><img src=x onerror=alert(2)>&amp; \"'"
 PAGE_CSS = Path(__file__).parent.parent / "charnn" / "cli" / "page" / "page.css"
@@ -121,6 +122,23 @@ def test_all_sections_are_there_and_the_contents_lead_to_them(report):
     assert links == ["#content", *(f"#{name}" for name in names)]
     assert "The <b>" in page.text
     assert all(image["alt"] for image in page.of("img"))
+
+
+def titles(folder) -> list[str]:
+    return [section.name for section in sections(Subject.open(folder, "", 1))]
+
+
+def test_of_a_model_that_counts_nothing_inside_is_shown(tmp_path):
+    corpus = make_corpus(tmp_path, "The fox saw the moon.\n" * 400)
+    run = count(corpus, NgramConfig(order=3), tmp_path / "checkpoints", "counts").run
+    assert titles(run) == ["samples", "surprise", "memory", "baselines", "settings"]
+
+
+def test_without_its_corpus_what_needs_text_is_left_out(tmp_path, capsys):
+    random_model(tmp_path, "The fox saw the moon.\n" * 40)
+    shutil.rmtree(tmp_path / "corpora")
+    assert titles(tmp_path / "checkpoints" / "planted") == ["samples", "settings"]
+    assert "without held-out text" in capsys.readouterr().err
 
 
 def test_a_page_that_is_there_is_kept(program, workplace, tmp_path):

@@ -123,6 +123,9 @@ def gradients(
         ids_T, source = _input(text)
         vocabulary = _SYMBOLS if text is None else 256
         subjects = _fresh(wanted, hidden, vocabulary, seeds)
+    top = min(len(subject.models[0].recurrent.layers) for subject in subjects)
+    if layer is not None and layer > top:
+        raise UsageError(f"there is no layer {layer}", f"the top one is {top}")
     windows_NL = cut_windows(ids_T, distance, positions)
     decays, clippings = _measure(subjects, windows_NL, distance, layer, clip_norm)
     heading = f"{len(windows_NL)} positions, {visible(source)}"
@@ -234,8 +237,6 @@ def _measure(
                 if len(windows)
             ]
             norms_LAND = np.concatenate(found, axis=2)
-            if layer is not None and layer > len(norms_LAND):
-                raise UsageError(f"there is no layer {layer}", f"the top one is {len(norms_LAND)}")
             curves = by_layer(subject.name, PARTS, norms_LAND)
             decays += [one for one in curves if layer in (None, one.layer)]
             if clip_norm is not None:

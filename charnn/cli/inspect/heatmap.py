@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.text import Text
 
 from charnn.cells.base import Array
-from charnn.cli.inspect.page import Page, columns, number
+from charnn.cli.inspect.page import Page, number
 from charnn.cli.inspect.palette import GATE, Scale, signed
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def blocks(labels: Sequence[str], width: int) -> Iterator[slice]:
     """Cut tokens into blocks of as many as have room in a line, one at least."""
     begin, used = 0, 0
     for n, label in enumerate(labels):
-        size = columns(label)
+        size = cell_len(label)
         if n > begin and used + size > width:
             yield slice(begin, n)
             begin, used = n, 0
@@ -93,7 +94,7 @@ def write_heat_map(page: Page, heat_map: HeatMap) -> None:
     for block in blocks(heat_map.labels, page.width - left):
         page.line()
         page.line(Text(" " * left + "".join(heat_map.labels[block])))
-        widths = [columns(label) for label in heat_map.labels[block]]
+        widths = [cell_len(label) for label in heat_map.labels[block]]
         for band in heat_map.bands:
             for row, unit in enumerate(band.units):
                 name = "" if row else band.name
@@ -128,7 +129,7 @@ def draw_heat_map(figure: "Figure", heat_map: HeatMap) -> None:
     grid = figure.add_gridspec(
         len(cut) + 1, len(scales), height_ratios=[*[tall] * len(cut), _INCHES_PER_KEY]
     )
-    widest = max(sum(map(columns, heat_map.labels[block])) for block in cut)
+    widest = max(sum(map(cell_len, heat_map.labels[block])) for block in cut)
     for row, block in enumerate(cut):
         _draw_block(figure.add_subplot(grid[row, :]), heat_map, block, max(widest, _LEAST_COLUMNS))
     for column, (scale, names) in enumerate(scales.items()):
@@ -137,7 +138,7 @@ def draw_heat_map(figure: "Figure", heat_map: HeatMap) -> None:
 
 def _draw_block(axes: "Axes", heat_map: HeatMap, block: slice, width: int) -> None:
     labels = heat_map.labels[block]
-    edges = np.append(0, np.cumsum([columns(label) for label in labels]))
+    edges = np.append(0, np.cumsum([cell_len(label) for label in labels]))
     top, ticks, units = 0, [], []
     for band in heat_map.bands:
         rgb_UT3 = band.scale.rgb(band.values_UT[:, block])

@@ -114,8 +114,3 @@ def _label(token: bytes) -> str:
     while cell_len(label) >= _LONGEST_LABEL:
         label = label[:-1]
     return label + "…"
-
-
-def columns(label: str) -> int:
-    """How many columns of a terminal a label takes."""
-    return cell_len(label)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.text import Text
 
-from charnn.cli.inspect.page import Page, columns, number
+from charnn.cli.inspect.page import Page, number
 from charnn.cli.inspect.palette import Scale, ink
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def lines(labels: Sequence[str], width: int) -> Iterator[slice]:
     """Cut tokens into lines as the text has them, and where they get too wide."""
     begin, used = 0, 0
     for n, label in enumerate(labels):
-        size = columns(label)
+        size = cell_len(label)
         if n > begin and (used + size > width or labels[n - 1].endswith("↵")):
             yield slice(begin, n)
             begin, used = n, 0
@@ -67,7 +68,7 @@ def write_painted(page: Page, painted: Painted) -> None:
         page.key(painting.name, painting.scale)
         for line in lines(labels, page.width):
             fields = [
-                page.cell(painting.scale, value, label, columns(label), under=bool(holds))
+                page.cell(painting.scale, value, label, cell_len(label), under=bool(holds))
                 for value, label, holds in zip(
                     painting.values_T[line].tolist(), labels[line], holds_T[line], strict=True
                 )
@@ -77,7 +78,7 @@ def write_painted(page: Page, painted: Painted) -> None:
             page.line(*fields)
             if not page.coloured:  # a line that is empty where nothing holds
                 marks = zip(labels[line], holds_T[line], strict=True)
-                page.line(Text("".join((" ^"[bool(on)]) * columns(label) for label, on in marks)))
+                page.line(Text("".join((" ^"[bool(on)]) * cell_len(label) for label, on in marks)))
     if truth_T is not None:
         if page.coloured:
             page.line()
@@ -114,7 +115,7 @@ def _draw_text(
     for row, line in enumerate(cut):
         left = 0
         for place in range(line.start, line.stop):
-            wide = columns(labels[place])
+            wide = cell_len(labels[place])
             face = (rgb_T3[place] / 255).tolist()
             axes.add_patch(Rectangle((left, row), wide, 0.84, facecolor=face, linewidth=0))
             axes.text(
