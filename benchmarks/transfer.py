@@ -82,9 +82,8 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(arguments.jobs) as pool:
             nats = dict(zip(tasks, pool.map(one, tasks), strict=True))
-        print(
-            f"{arguments.size}, {arguments.steps} steps each, seeds {arguments.seeds}; nats per character"
-        )
+        about = f"{arguments.size}, {arguments.steps} steps each, seeds {arguments.seeds}"
+        print(f"{about}; nats per character")
         for kind in elsewhere:
             for way in WAYS:
                 found = [nats[kind, way, seed] for seed in arguments.seeds]
