@@ -204,15 +204,25 @@ def test_paint_shows_what_surprises_and_nothing_a_terminal_obeys():
     ids = np.array(list("a中\x1b[b\n".encode()))
     bits = np.array([1, 3, 4, 4, 5, 1, 8, 0.0])
     line = ScoredLine(0.0, len(ids), 0, 0, ids, bits * math.log(2))
-    painted = paint(line, BYTES.token_bytes)
+    painted = paint(line, BYTES.token_bytes, "a中\x1b[b\n")
     assert re.sub(r"\x1b\[[\d;]*m", "", painted) == "a中␛[b\n"
     runs = re.findall(r"(\x1b\[[\d;]*m)(.*?)\x1b\[0m", painted)
     assert [text for _, text in runs] == ["中", "␛", "b"]
     assert len({colour for colour, _ in runs}) == 3
     strange_end = ScoredLine(0.0, 1, 1, 0, np.array([10]), np.array([9.0]))
-    assert "↵" in paint(strange_end, BYTES.token_bytes)
+    assert "↵" in paint(strange_end, BYTES.token_bytes, "\n")
     assert harmless("\x9b1m\u202e") == "�1m�"
     assert harmless("\u3000狐\xa0") == "\u3000狐\xa0"  # spaces, too
+
+
+def test_what_the_vocabulary_lacks_is_painted_as_the_greatest_surprise():
+    ids = np.array(list(b"abc"))
+    line = ScoredLine(0.0, 3, 3, 2, ids, np.zeros(3))
+    painted = paint(line, BYTES.token_bytes, "狐ab\x1bc\n")
+    assert re.sub(r"\x1b\[[\d;]*m", "", painted) == "狐ab␛c"
+    assert re.findall(r"\x1b\[[\d;]+m(.*?)\x1b\[0m", painted) == ["狐", "␛"]
+    replaced = paint(line, BYTES.token_bytes, "ABC")  # it read something else: that is shown
+    assert replaced == "abc"
 
 
 @given(st.binary(max_size=6), st.binary(max_size=6))

@@ -29,22 +29,24 @@ def legend() -> str:
     return " ".join([f"bits: under {bounds[0]} ", *levels])
 
 
-def paint(line: ScoredLine, token_bytes: Sequence[bytes]) -> str:
-    """What a model read of a line, each character on the colour of its surprise.
+def paint(line: ScoredLine, token_bytes: Sequence[bytes], text: str) -> str:
+    """A line, each character on the colour of its surprise.
 
     What several tokens spell (a character in bytes) has the sum of their bits; what one token
-    spells (a word) shares its bits evenly. Control characters are made visible.
+    spells (a word) shares its bits evenly. What the model did not read of the text is the greatest
+    surprise; if it read other characters, these are shown. Control characters are made visible.
 
     Args:
         line: scored, with details.
         token_bytes: the bytes of each id.
+        text: the line as it was.
     """
     if line.ids_T is None or line.nats_T is None:
         raise ValueError("a line is painted by the cost of its tokens")
     tokens = [token_bytes[id] for id in line.ids_T.tolist()]
     bits = (line.nats_T / math.log(2)).tolist()
     painted = ""
-    shown = characters(tokens, bits)
+    shown = _with_lost(characters(tokens, bits), text)
     for level, run in groupby(shown, key=lambda pair: _level(pair[1])):
         text = "".join(character for character, _ in run)
         parts = text.split("\n")
@@ -89,6 +91,22 @@ def characters(tokens: Sequence[bytes], bits: Sequence[float]) -> list[tuple[str
         return []
     sums = np.add.reduceat(np.array(shares), np.cumsum(sizes) - sizes)
     return list(zip(text, sums.tolist(), strict=True))
+
+
+def _with_lost(read: list[tuple[str, float]], text: str) -> list[tuple[str, float]]:
+    """All characters of a text, if those that were read are among them, in this order."""
+    found = []
+    rest = iter(read)
+    pending = next(rest, None)
+    # A line end that is not read is no surprise: the vocabulary has none.
+    read_end = bool(read) and read[-1][0] == "\n"
+    for character in text if read_end else text.removesuffix("\n"):
+        if pending is not None and pending[0] == character:
+            found.append(pending)
+            pending = next(rest, None)
+        else:
+            found.append((character, math.inf))
+    return found if pending is None else read
 
 
 def _level(bits: float) -> int:

@@ -82,8 +82,9 @@ def line_rows(
             payload.end_line()
             number = b"" if plain else f"{value:.4f}\t".encode()
             if token_bytes is not None:
-                shown = paint(scored, token_bytes).removesuffix("\n").encode()
-                payload.write(number + shown + (b"\n" if line.endswith(b"\n") else b""))
+                painted = paint(scored, token_bytes, line.decode("utf-8", "replace"))
+                end = b"\n" if line.endswith(b"\n") else b""
+                payload.write(number + painted.removesuffix("\n").encode() + end)
             elif harmless:
                 shown = without_controls(line.decode("utf-8", "replace")).encode()
                 payload.write(number + shown)
