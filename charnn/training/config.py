@@ -92,13 +92,13 @@ class TrainingConfig:
     lr: float = _option(
         0.004, "Peak learning rate of AdamW; it warms up, then falls to zero.", shown=BY_RECIPE
     )
-    muon_lr: float = _option(0.025, "Peak learning rate of Muon, which follows the same course.")
+    muon_lr: float = _option(0.035, "Peak learning rate of Muon, which follows the same course.")
     sampled_softmax: int = _option(
         0,
         "Learn with so many draws from the vocabulary, others in each step; 0: with all of it.",
         shown=BY_RECIPE,
     )
-    warm_up: int = _option(100, "Steps until the learning rate is at its peak.")
+    warm_up: int = _option(30, "Steps until the learning rate is at its peak.")
     weight_decay: float = _option(0.02, "Decoupled weight decay.")
     ema: float = _option(
         0.998,
