@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import math
 import re
 from collections import Counter
@@ -47,6 +48,19 @@ def one_thread():
 def test_what_the_docstrings_show_is_so(name):
     module = importlib.import_module(f"benchmarks.lessons.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_lesson_runs_as_a_whole(name, tmp_path, monkeypatch, capsys):
+    """Hardly anything is learned, but all is done: tables on standard output, and a picture."""
+    lesson = importlib.import_module(f"benchmarks.lessons.{name}")
+    brief = ["--seeds", "1", "-o", str(tmp_path / "picture.svg")]
+    if "steps=" in inspect.getsource(lesson.main):
+        brief += ["--steps", "1"]
+    monkeypatch.setattr("sys.argv", [name, *brief])
+    lesson.main()
+    assert re.search(r"^\|.*\|$", capsys.readouterr().out, re.M)
+    assert (tmp_path / "picture.svg").read_bytes().endswith(b"</svg>\n")
 
 
 # The document

@@ -21,7 +21,6 @@ from torch import Tensor
 from benchmarks.lessons.experiment import draw, dress, options, power, spread, table, work_through
 from benchmarks.lessons.learning import descend
 from benchmarks.lessons.vanishing import cell_step, geometric, norms
-from charnn.cli.figure import COLOURS
 from charnn.nn.recurrent import Recurrent
 from charnn.training.config import TrainingConfig
 from charnn.training.trainer import clip_gradients
@@ -126,11 +125,11 @@ def picture(
         [w for w, _ in clipped],
         [max(loss, 1e-6) for _, loss in clipped],
         "o",
-        color=COLOURS[0],
+        color="C0",
         markersize=3,
         label="clipped to norm 1",
     )
-    left.plot(BEGIN, courses[0.0][0][1], "s", color=COLOURS[1], label="plain: the next is -4e7")
+    left.plot(BEGIN, courses[0.0][0][1], "s", color="C1", label="plain: the next is -4e7")
     left.set_yscale("log")
     left.legend(frameon=False, fontsize=8, loc="upper left")
     dress(left, "w", "½(w^999 - 1)²", "the cliff")
@@ -140,7 +139,7 @@ def picture(
             math.exp(fmean(math.log(max(v, 1e-300)) for v in at))
             for at in zip(*(one.norms[:: LONGEST // 20] for one in several), strict=True)
         ]
-        right.plot(across, middle, color=COLOURS[n], label=f"weights x {gain:g}")
+        right.plot(across, middle, color=f"C{n}", label=f"weights x {gain:g}")
     right.set_yscale("log")
     right.legend(frameon=False, fontsize=8)
     dress(right, "distance, in tokens", "norm of the gradient", "an LSTM's state")

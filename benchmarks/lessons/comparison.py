@@ -20,7 +20,6 @@ from benchmarks.lessons.experiment import draw, dress, options, spread, table, w
 from benchmarks.lessons.learning import equal_size, make, parameters, read, updater
 from benchmarks.lessons.texts import text
 from charnn.architecture import CellName, ModelConfig
-from charnn.cli.figure import COLOURS
 from charnn.training.validation import validate
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ def picture(nats: dict[tuple[str, CellName], list[float]], figure: "Figure") -> 
         for n, cell in enumerate(CELLS):
             values = nats[name, cell]
             across = n + np.linspace(-0.15, 0.15, len(values))
-            axes.plot(across, values, "o", color=COLOURS[n], markersize=5)
-            axes.hlines(fmean(values), n - 0.3, n + 0.3, color=COLOURS[n], linewidth=1.5)
+            axes.plot(across, values, "o", color=f"C{n}", markersize=5)
+            axes.hlines(fmean(values), n - 0.3, n + 0.3, color=f"C{n}", linewidth=1.5)
         axes.set_xticks(range(len(CELLS)), CELLS)
         dress(axes, "", "held-out nats per character", name)
 

@@ -24,7 +24,6 @@ from benchmarks.lessons.experiment import draw, dress, options, spread, table, w
 from benchmarks.lessons.learning import make, updater
 from benchmarks.lessons.texts import text
 from charnn.architecture import ModelConfig
-from charnn.cli.figure import COLOURS
 from charnn.decode.config import SamplingConfig
 from charnn.decode.loop import generate, greedy, sampler
 from charnn.engine import Engine
@@ -210,7 +209,7 @@ def picture(found: dict[Way, list[Written]], truth_T: list[float], figure: "Figu
     across = range(1, WINDOW + 1)
     for n, (way, several) in enumerate(found.items()):
         middle = [100 * fmean(at) for at in zip(*(one.repeats_T for one in several), strict=True)]
-        axes.plot(across, middle, marker="osD"[n], markersize=4, color=COLOURS[n], label=way)
+        axes.plot(across, middle, marker="osD"[n], markersize=4, color=f"C{n}", label=way)
     truth = [100 * value for value in truth_T]
     axes.plot(across, truth, ":", color="#777777", label="in the text")
     dress(axes, "position in the window of 16", "chance of a repeated character, %")

@@ -22,7 +22,6 @@ from benchmarks.lessons.experiment import draw, dress, options, spread, table, w
 from benchmarks.lessons.learning import Rule, equal_size, make, read, updater
 from benchmarks.lessons.texts import text
 from charnn.architecture import CellName, ModelConfig
-from charnn.cli.figure import COLOURS
 from charnn.ngram import NgramModel, count_ngrams
 from charnn.score import evaluate
 from charnn.training.validation import validate
@@ -99,7 +98,7 @@ def picture(
         middle = [fmean(found[way, rate]) for rate in RATES]
         style = "--" if way.startswith("elman") else "-"
         shown = [value if value < 8 else math.nan for value in middle]
-        axes.plot(RATES, shown, style, marker="osD^v"[n], markersize=4, color=COLOURS[n], label=way)
+        axes.plot(RATES, shown, style, marker="osD^v"[n], markersize=4, color=f"C{n}", label=way)
     for value, name in ((guessing, "guessing"), (single, "single letters")):
         axes.axhline(value, color="#777777", linewidth=1, linestyle=":")
         axes.annotate(name, (RATES[-1], value), ha="right", va="bottom", fontsize=8)

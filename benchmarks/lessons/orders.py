@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from benchmarks.lessons.experiment import draw, dress, options, spread, table, work_through
 from benchmarks.lessons.texts import text
 from charnn.architecture import Smoothing
-from charnn.cli.figure import COLOURS
 from charnn.ngram import NgramModel, count_ngrams
 from charnn.score import evaluate
 
@@ -102,7 +101,7 @@ def picture(found: dict[tuple[str, int], list[Found]], figure: "Figure") -> None
     left, right = figure.subplots(1, 2)
     for n, name in enumerate(TEXTS):
         of_order = [found[name, order] for order in ORDERS]
-        style: dict[str, Any] = {"color": COLOURS[n], "marker": "os"[n]}
+        style: dict[str, Any] = {"color": f"C{n}", "marker": "os"[n]}
         left.plot(
             ORDERS, [f[0].possible for f in of_order], "--", **style, label=f"{name}: possible"
         )

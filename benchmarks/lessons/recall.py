@@ -134,9 +134,9 @@ def best_rates(learn: Callable[[Run], Outcome], steps: int, jobs: int) -> dict[s
 def picture(means: dict[str, list[float]], figure: "Figure") -> None:
     axes = figure.add_subplot()
     for n, (variant, percent) in enumerate(means.items()):
-        style = "-" if n < len(COLOURS) else "--"
+        style = "-" if n < COLOURS else "--"
         marker = "osD^vPX*h"[n]
-        axes.plot(LAGS, percent, style, marker=marker, color=COLOURS[n % 7], label=variant)
+        axes.plot(LAGS, percent, style, marker=marker, color=f"C{n % COLOURS}", label=variant)
     axes.axhline(100 / SYMBOLS, color="#777777", linewidth=1, linestyle=":", label="guessing")
     axes.set_xscale("log")
     dress(axes, "lag, in tokens", "right answers, %")

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.lessons.experiment import draw, dress, options, power, table, work_through
-from charnn.cli.figure import COLOURS
 from charnn.nn.cells import LAYERS, Elman, State
 from charnn.nn.recurrent import Recurrent
 
@@ -213,11 +212,11 @@ def picture(found: Courses, figure: "Figure") -> None:
             math.exp(fmean(math.log(max(course[n], 1e-300)) for course in courses)) for n in across
         ]
         if kind in dashes and noise:
-            colour = COLOURS[RADII.index(float(setting))]
+            colour = f"C{RADII.index(float(setting))}"
             left.plot(across, middle, dashes[kind], color=colour)
         elif kind not in dashes:
             style = "--" if kind == "direct" else "-"
-            right.plot(across, middle, style, color=COLOURS[BIASES.index(setting)])
+            right.plot(across, middle, style, color=f"C{BIASES.index(setting)}")
     left.set_ylim(1e-30, 1e30)
     for axes in (left, right):
         axes.set_yscale("log")
@@ -231,7 +230,7 @@ def tell(axes: "Axes", colours: Sequence[str], dashes: Mapping[str, str]) -> Non
     """A legend of colours and of dashes."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=colour) for colour, _ in zip(COLOURS, colours, strict=False)]
+    handles = [Line2D([], [], color=f"C{n}") for n in range(len(colours))]
     handles += [Line2D([], [], color="#777777", linestyle=style) for style in dashes.values()]
     axes.legend(handles, [*colours, *dashes], frameon=False, fontsize=8, loc="lower left")
 
