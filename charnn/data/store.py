@@ -128,11 +128,14 @@ class TokenizedCorpus:
                 isinstance(header.name, str)
                 and Path(header.name).name == header.name
                 and isinstance(header.source, dict)
+                and all(isinstance(file, str) for file in header.source["files"])
+                and isinstance(header.source["digests"], dict)
                 and isinstance(header.options, dict)
                 and type(header.vocabulary) is int
                 and "train" in header.splits
             ):
                 raise ValueError("the header is malformed")
+            header.to_json().encode()  # half a surrogate pair is no text
             item = dtype_for(corpus.header.vocabulary).itemsize
             for name, split in corpus.header.splits.items():
                 size = (path / f"{name}.ids").stat().st_size
@@ -180,7 +183,13 @@ class TokenizedCorpus:
         path = self.path / f"{split}.ids"
         if sha256_of_file(path) != self.header.splits[split].sha256:
             raise CorpusError(f"{self.path} is damaged: {path.name} was altered", "tokenize again")
-        return np.memmap(path, dtype=dtype_for(self.header.vocabulary), mode="r")
+        ids_T = np.memmap(path, dtype=dtype_for(self.header.vocabulary), mode="r")
+        if ids_T.max() >= self.header.vocabulary:
+            raise CorpusError(
+                f"{self.path} is damaged: {path.name} has ids beyond its vocabulary",
+                "tokenize again",
+            )
+        return ids_T
 
 
 def is_corpus(path: Path) -> bool:
