@@ -52,7 +52,7 @@ _RATES = {
 }
 
 #: The share of a machine's rate in large products that training gets.
-_USED_SHARE = 0.6
+_USED_SHARE = 0.75
 
 
 @dataclass(frozen=True)
