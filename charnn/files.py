@@ -97,6 +97,30 @@ def clear_leftovers(target: Path) -> None:
 
 
 @contextlib.contextmanager
+def scratch_folder(target: Path, *, what: str) -> Iterator[Path]:
+    """A folder beside ``target``, for what is not finished; it goes when the block ends.
+
+    What a killed process left of its own goes as well.
+
+    Args:
+        target: what is being made.
+        what: what it is, for error messages ("corpus", "checkpoint").
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    with cannot_write(what, target):
+        make_folder(target.parent)
+        clear_leftovers(target)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator[Path]:
     """A folder to fill, which becomes ``target`` once the block ends well.
 
@@ -111,27 +135,19 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
     Raises:
         OutputError: nothing can be written there.
     """
-    with cannot_write(what, target):
-        make_folder(target.parent)
-        clear_leftovers(target)
-        staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        staging.mkdir()
-    try:
-        with cannot_write(what, target):
-            yield staging
-            for path in sorted(staging.rglob("*")):
-                sync(path)
-            sync(staging)
-            if replace and target.exists():
-                old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
-                target.rename(old)
-                staging.rename(target)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                staging.rename(target)
-            sync(target.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with scratch_folder(target, what=what) as staging, cannot_write(what, target):
+        yield staging
+        for path in sorted(staging.rglob("*")):
+            sync(path)
+        sync(staging)
+        if replace and target.exists():
+            old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+            target.rename(old)
+            staging.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            staging.rename(target)
+        sync(target.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
