@@ -56,6 +56,10 @@ class OutputError(CharnnError):
     """A folder or file cannot be written."""
 
 
+class FetchError(CharnnError):
+    """A public text cannot be had: no network, no such file, or not what it should be."""
+
+
 class UnknownTokenError(CharnnError):
     """The text holds something that the vocabulary lacks, and ``--unknown error`` was asked for."""
 

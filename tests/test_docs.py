@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GROUPS = {group.typer_instance.info.name: group.typer_instance for group in app.registered_groups}
 COMMANDS = {command.callback.__name__ for command in app.registered_commands} | {
-    f"{name} {command.callback.__name__}"
+    f"{name} {command.name or command.callback.__name__}"
     for name, group in GROUPS.items()
     for command in group.registered_commands
 }

@@ -9,6 +9,7 @@ import typer
 
 from charnn import __version__
 from charnn.cli.console import ReaderGoneError, fail
+from charnn.cli.corpus import corpus
 from charnn.cli.demo import demo
 from charnn.cli.encode import decode, encode
 from charnn.cli.evaluate import evaluate
@@ -49,6 +50,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(inspect)
+app.add_typer(corpus)
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = Path("checkpoints")
 CORPORA = Path("corpora")
+#: Public texts as they were fetched; in ``corpora/`` they would stand among what is made of them.
+TEXTS = Path("texts")
 
 _CHUNK_BYTES = 1 << 16
 
