@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from charnn.cli.places import corpus_of
 from charnn.models import open_model
+from charnn.places import corpus_of
 
 #: Windows that are read side by side.
 _ROWS = 64

@@ -14,8 +14,8 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, quoted, say
 from charnn.cli.options import Json, Quiet
-from charnn.cli.places import CORPORA, TEXTS
 from charnn.errors import UsageError
+from charnn.places import CORPORA, TEXTS
 
 if TYPE_CHECKING:
     from charnn.public.corpora import Download, PublicCorpus

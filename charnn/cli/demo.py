@@ -8,10 +8,11 @@ from charnn.architecture import ModelConfig
 from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import write_out
 from charnn.cli.options import Quiet
-from charnn.cli.places import CHECKPOINTS, Inputs, bundled
+from charnn.cli.places import Inputs
 from charnn.cli.train import find_corpus, prepare, train_events
 from charnn.cli.watch import StopSignal, watch
 from charnn.decode.config import Decoding, GenerationConfig, SamplingConfig
+from charnn.places import CHECKPOINTS, bundled
 from charnn.training.config import TrainingConfig
 
 _NAME = "demo"

@@ -9,8 +9,9 @@ import typer
 from charnn.architecture import NgramConfig
 from charnn.cli.console import Payload, be_quiet, facts
 from charnn.cli.options import Json, Quiet
-from charnn.cli.places import CORPORA, find_run
+from charnn.cli.places import find_run
 from charnn.cli.tokenize import corpus_facts, summary
+from charnn.places import CORPORA
 
 
 def info(

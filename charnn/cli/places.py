@@ -1,63 +1,34 @@
-"""Where things lie by default: runs, tokenized corpora, and the texts that come with charnn."""
+"""What a command reads: the newest run, which is said; files, pipes and standard input."""
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
+from charnn import places
 from charnn.cli.console import say
-from charnn.errors import CheckpointError, CorpusError, UsageError
+from charnn.errors import UsageError
+from charnn.places import corpus_name
 
 if TYPE_CHECKING:
-    from charnn.data.store import TokenizedCorpus
     from charnn.text.base import Tokenizer
-
-CHECKPOINTS = Path("checkpoints")
-CORPORA = Path("corpora")
-#: Public texts as they were fetched; in ``corpora/`` they would stand among what is made of them.
-TEXTS = Path("texts")
 
 _CHUNK_BYTES = 1 << 16
 
 
-def bundled(name: str) -> Path:
-    """A text that comes with charnn: in the wheel beside the code, in a checkout above it."""
-    package = Path(__file__).parent.parent
-    for folder in (package / "corpora", package.parent / "corpora"):
-        if (folder / name).is_file():
-            return folder / name
-    raise CorpusError(f"the bundled text {name} is missing", "install charnn again")
-
-
-def corpus_name(source: Path) -> str:
-    """The name that a corpus gets from its source: ``tiny.txt.gz`` becomes ``tiny``."""
-    name = source.resolve().name
-    for suffix in (".gz", ".bz2", ".xz", ".txt", ".md", ".tokens"):
-        name = name.removesuffix(suffix)
-    return name or "corpus"
-
-
 def find_run(path: Path | None) -> Path:
-    """The run or checkpoint that is meant; the newest run if none is named.
+    """The run or checkpoint that is meant; the newest run if none is named, which is said.
 
     Raises:
         CheckpointError: there is none.
     """
-    from charnn.checkpoint import runs
-
-    if path is not None:
-        inside = CHECKPOINTS / path
-        return inside if not path.exists() and inside.exists() else path
-    found = runs(CHECKPOINTS)
-    if not found:
-        raise CheckpointError(
-            f"no checkpoint in {CHECKPOINTS}/", "train one with charnn train, or name one"
-        )
-    say(f"model: {found[0]}")
-    return found[0]
+    found = places.find_run(path)
+    if path is None:
+        say(f"model: {found}")
+    return found
 
 
 def find_tokenizer(path: Path | None) -> "Tokenizer":
@@ -67,48 +38,7 @@ def find_tokenizer(path: Path | None) -> "Tokenizer":
         CorpusError: the corpus is damaged.
         CheckpointError: there is none, or it is damaged.
     """
-    from charnn.data.store import TokenizedCorpus, is_corpus
-
-    for place in (path, CORPORA / path) if path is not None else ():
-        if is_corpus(place):
-            return TokenizedCorpus.open(place).tokenizer
-    from charnn.checkpoint import read_checkpoint
-
-    return read_checkpoint(find_run(path)).tokenizer
-
-
-def newest_corpus() -> Path | None:
-    """The tokenized corpus that was made last."""
-    from charnn.data.store import HEADER
-
-    headers = [path for path in CORPORA.glob(f"*/{HEADER}") if not path.parent.name.startswith(".")]
-    return max(headers, key=lambda path: path.stat().st_mtime_ns).parent if headers else None
-
-
-def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":
-    """The corpus that a model was trained on, found again and checked.
-
-    Args:
-        known: what the checkpoint knows of it.
-        run: the run's folder: where it lies, ``corpora/`` may lie as well.
-
-    Raises:
-        CorpusError: it is not where it was, nor in ``corpora/``, or not the same any more.
-    """
-    from charnn.data.store import TokenizedCorpus, is_corpus
-
-    path = Path(str(known.get("path")))
-    parents = run.resolve().parents
-    places = [path, CORPORA / str(known.get("name")), *(parent / path for parent in parents[:2])]
-    for place in places:
-        if is_corpus(place):
-            corpus = TokenizedCorpus.open(place)
-            if corpus.digest == known.get("digest"):
-                return corpus
-    raise CorpusError(
-        f"the corpus that the model was trained on is not in {places[0]}",
-        "go to where corpora/ lies",
-    )
+    return places.find_tokenizer(find_run(None) if path is None else path)
 
 
 def chunks_of(file: Path | None) -> Iterator[bytes]:

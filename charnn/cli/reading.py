@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charnn.cli.console import warn
-from charnn.cli.places import chunks_of, corpus_of
+from charnn.cli.places import chunks_of
 from charnn.errors import CorpusError
+from charnn.places import corpus_of
 
 if TYPE_CHECKING:
     from charnn.data.store import TokenizedCorpus

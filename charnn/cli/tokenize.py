@@ -9,9 +9,10 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
 from charnn.cli.options import Json, Quiet, spread_configs, typed_options
-from charnn.cli.places import CORPORA, Inputs, find_tokenizer
+from charnn.cli.places import Inputs, find_tokenizer
 from charnn.data.config import END_TEXTS, DocumentMode, SourceConfig
 from charnn.errors import CorpusExistsError, UsageError
+from charnn.places import CORPORA
 from charnn.text.config import TokenizerConfig
 
 if TYPE_CHECKING:

@@ -86,6 +86,11 @@ class CorpusHeader:
     lacking: Lacking | None = None
     """What its vocabulary lacks, if that is like another's; it is left out of the file if not."""
 
+    @property
+    def held_out(self) -> int:
+        """How many tokens are held out for validation."""
+        return self.splits["validation"].tokens if "validation" in self.splits else 0
+
     def to_json(self) -> str:
         """The header as it is written."""
         fields = asdict(self)

@@ -16,9 +16,9 @@ from charnn.cli.console import say, visible
 from charnn.cli.figure import picture
 from charnn.cli.page import Item, Painted, Picture, Prose, Quote, Section, Table
 from charnn.cli.paint import characters, harmless
-from charnn.cli.places import corpus_of
 from charnn.errors import CorpusError
 from charnn.models import Model, open_model
+from charnn.places import corpus_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
