@@ -1,16 +1,16 @@
 """Text to text: a prompt goes in, and what the model writes comes out as it is made."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from charnn.context import Context
+from charnn.context import Context, read_prompt
 from charnn.decode.beam import BeamSearch, Finished
 from charnn.decode.config import Decoding, GenerationConfig
 from charnn.decode.guides import Guide, Guides, Mask, NoRepeatNgram, RepetitionPenalty
 from charnn.decode.loop import BLOCK, generate, greedy, sampler
-from charnn.errors import GenerationError
+from charnn.errors import GenerationError, InputError
 from charnn.step import StepModel
 from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.streaming import TextStream, stop_test
@@ -42,6 +42,8 @@ class Generated:
 
     With a repetition penalty, beams sum what it made of them.
     """
+    seed: int | None = None
+    """What it was drawn with; None if nothing was drawn."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,36 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str | bytes) -> tuple[list[int],
     """
     tally = UnknownTally()
     return tokenizer.encode(prompt, tally, tokenizer.prompt_policy), tally
+
+
+def read_prompt_text(
+    model: StepModel, tokenizer: Tokenizer, prompt: str | bytes, after: Context | None = None
+) -> tuple[Context, str]:
+    """Let a model read a prompt, from nothing or after another.
+
+    Returns:
+        What the model then knows; and what of the prompt it does not know, in words.
+
+    Raises:
+        InputError: it is no UTF-8.
+    """
+    try:
+        ids, tally = encode_prompt(tokenizer, prompt)
+    except InputError as error:
+        raise InputError(f"the prompt: {error.message}") from None
+    lost = ""
+    if tally.count:
+        what = "replaced" if tokenizer.unknown_id is not None else "skipped"
+        lost = f"the model never saw part of the prompt, which is {what}: {tally}"
+    return read_prompt(model, ids, after), lost
+
+
+def seeded(decoding: Decoding) -> Decoding:
+    """The same, with a fresh seed if it draws and has none."""
+    generation = decoding.generation
+    if not decoding.draws or generation.seed is not None:
+        return decoding
+    return replace(decoding, generation=replace(generation, seed=fresh_seed()))
 
 
 def write(
@@ -90,7 +122,8 @@ def write(
     count = decoding.generation.samples
     if guides.complete_B(guides.initial_state(1), 1)[0]:
         # Nothing is a whole text, and the only one.
-        yield from (Generated(sample, "end") for sample in range(count))
+        seed = decoding.generation.seed if decoding.draws else None
+        yield from (Generated(sample, "end", seed=seed) for sample in range(count))
         return
     if decoding.beam.beams:
         yield from _search(model, tokenizer, context, decoding, guides)
@@ -178,6 +211,7 @@ class _Row:
         self._tokenizer = tokenizer
         self._stream = TextStream(config.stop, config.lines)
         self._pieces: list[str] = []
+        self._seed = None if config.greedy else config.seed
         self._ids: list[int] = []
         self._log_probs: list[float] = []
 
@@ -205,7 +239,7 @@ class _Row:
         score = sum(self._log_probs) / max(len(self._log_probs), 1)
         text = "".join(self._pieces)
         ids, log_probs = tuple(self._ids), tuple(self._log_probs)
-        return Generated(self.sample, self.finished, text, ids, log_probs, score)
+        return Generated(self.sample, self.finished, text, ids, log_probs, score, self._seed)
 
 
 def _search(

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,13 +101,11 @@ def write_out(
     json: bool = False,
 ) -> None:
     """Continue a prompt on stdout."""
-    from charnn.generation import fresh_seed, write
+    from charnn.generation import seeded, write
 
-    generation = decoding.generation
-    if decoding.draws and generation.seed is None:
-        generation = replace(generation, seed=fresh_seed())
-        decoding = replace(decoding, generation=generation)
-        say(f"seed: {generation.seed}")
+    asked, decoding = decoding, seeded(decoding)
+    if decoding != asked:
+        say(f"seed: {decoding.generation.seed}")
     context = read(model, prompt, before)
     written = write(model.step_model, model.tokenizer, context, decoding, details=json)
     payload = Payload()
@@ -156,18 +154,12 @@ def _show(
 
 def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None) -> "Context":
     """Let a model read a prompt; says what of it the model does not know."""
-    from charnn.context import read_prompt
-    from charnn.generation import encode_prompt
+    from charnn.generation import read_prompt_text
 
-    tokenizer = model.tokenizer
-    try:
-        ids, tally = encode_prompt(tokenizer, prompt)
-    except InputError as error:
-        raise InputError(f"the prompt: {error.message}") from None
-    if tally.count:
-        what = "replaced" if tokenizer.unknown_id is not None else "skipped"
-        warn(f"the model never saw part of the prompt, which is {what}: {tally}")
-    return read_prompt(model.step_model, ids, before)
+    context, lost = read_prompt_text(model.step_model, model.tokenizer, prompt, before)
+    if lost:
+        warn(lost)
+    return context
 
 
 def _typed_prompts() -> Iterator[str]:
@@ -265,7 +257,7 @@ def _record(
         "logprobs": one.log_probs,
         "score": one.score,
         "finished": one.finished,
-        "seed": decoding.generation.seed if decoding.draws else None,
+        "seed": one.seed,
         "checkpoint": model.checkpoint.digest,
         "settings": asdict(decoding),
     }
