@@ -45,6 +45,8 @@ class ScoredLine:
     """What was predicted, if details were asked for."""
     nats_T: NDArray[np.float64] | None = None
     """What each of these cost."""
+    bytes: int = 0
+    """What they spell, the line end included."""
 
     @property
     def bits(self) -> float:
@@ -55,6 +57,11 @@ class ScoredLine:
     def bits_per_character(self) -> float:
         """The average cost; NaN where there is nothing that could be predicted."""
         return self.bits / self.characters if self.characters else math.nan
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Likewise."""
+        return self.bits / self.bytes if self.bytes else math.nan
 
 
 class LineScorer:
@@ -81,6 +88,7 @@ class LineScorer:
         self._characters_V = characters_of(tokenizer.token_bytes)
         if isinstance(tokenizer, CharTokenizer) and tokenizer.unknown_id is not None:
             self._characters_V[tokenizer.unknown_id] = 1  # whatever its name spells
+        self._bytes_V = np.array([len(token) for token in tokenizer.token_bytes])
         _, self._start = model.prefill(*pad([[]]), model.initial_state(1))
         self._state: State | None = None
         self._has_line_end = self._knows_line_ends()
@@ -131,9 +139,15 @@ class LineScorer:
         self, ids_T: NDArray[np.int64], nats_T: NDArray[np.float64], unknown: int
     ) -> ScoredLine:
         characters = int(self._characters_V[ids_T].sum())
+        scored = ScoredLine(
+            float(nats_T.sum()),
+            len(ids_T),
+            characters,
+            unknown,
+            bytes=int(self._bytes_V[ids_T].sum()),
+        )
         # Copied, or a line would keep its whole batch.
-        details = (ids_T, nats_T.copy()) if self._details else (None, None)
-        return ScoredLine(float(nats_T.sum()), len(ids_T), characters, unknown, *details)
+        return replace(scored, ids_T=ids_T, nats_T=nats_T.copy()) if self._details else scored
 
     def _encode_whole(self, line: bytes) -> tuple[NDArray[np.int64], int]:
         """The ids of a line, and how many of its tokens were lost."""
@@ -177,7 +191,8 @@ class LineScorer:
 
 
 def _sum(a: ScoredLine, b: ScoredLine) -> ScoredLine:
-    return ScoredLine(a.nats + b.nats, a.tokens + b.tokens, a.characters + b.characters, 0)
+    tokens, characters = a.tokens + b.tokens, a.characters + b.characters
+    return ScoredLine(a.nats + b.nats, tokens, characters, 0, bytes=a.bytes + b.bytes)
 
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
