@@ -19,11 +19,16 @@ def check_types(instance: Any) -> None:
     """
     for name, kind in get_type_hints(type(instance)).items():
         value = getattr(instance, name)
-        if not _fits(value, kind):
+        if not fits(value, kind):
             raise TypeError(f"{name} cannot be {str(value)[:40]!r}")
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is what an annotation says; floats are finite.
+
+    >>> fits(1, int | None), fits(True, int), fits(("a",), tuple[str, ...]), fits("a", float)
+    (True, False, True, False)
+    """
     args = get_args(kind)
     match get_origin(kind):
         case None:
@@ -32,11 +37,13 @@ def _fits(value: Any, kind: Any) -> bool:
             # What UTF-8 cannot hold could not be written again.
             return type(value) is kind and not (kind is str and _SURROGATE.search(value))
         case origin if origin in (Union, UnionType):
-            return any(_fits(value, arg) for arg in args)
+            return any(fits(value, arg) for arg in args)
         case origin if origin is Literal:
             return value in args
         case origin if origin is list:
-            return type(value) is list and all(_fits(item, args[0]) for item in value)
+            return type(value) is list and all(fits(item, args[0]) for item in value)
+        case origin if origin is tuple:  # of any length
+            return type(value) is tuple and all(fits(item, args[0]) for item in value)
         case origin if origin is Mapping:
             return type(value) is dict
         case origin:

@@ -3,11 +3,14 @@
 import ctypes
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from charnn.errors import UsageError
+from charnn.training import SETS_SPIN_COUNT
 from charnn.training.config import Precision
 
 # From glibc's malloc.h.
@@ -76,6 +79,28 @@ def use_threads(threads: int) -> None:
     """Compute with so many threads; 0: as many as this process may run on."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(threads or available or 1)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the process as it was: torch's random numbers and threads, and the environment.
+
+    Not so what ``keep_freed_memory`` does; and a GPU that nobody has used so far has no random
+    numbers to keep.
+    """
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = list(range(torch.cuda.device_count())) if used else []
+    threads = torch.get_num_threads()
+    before = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        if before is None:
+            os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+        if SETS_SPIN_COUNT:  # torch is here, and has read it
+            os.environ.pop("GOMP_SPINCOUNT", None)
 
 
 def keep_freed_memory() -> None:
