@@ -41,6 +41,19 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - began
 
 
+def compare_imports(rounds: int) -> None:
+    """``import charnn`` beside the bare interpreter and ``import numpy``, taking turns."""
+    codes = ("pass", "import charnn", "import numpy")
+    times: dict[str, list[float]] = {code: [] for code in codes}
+    for _ in range(rounds + 1):  # the first round warms up
+        for code in codes:
+            times[code].append(seconds([sys.executable, "-c", code]))
+    medians = {code: statistics.median(measured[1:]) for code, measured in times.items()}
+    print(f"\n{'':<24}  seconds  of `python -c pass`")
+    for code, median in medians.items():
+        print(f"{code:<24}  {median:7.3f}  {median / medians['pass']:19.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=11)
@@ -66,6 +79,7 @@ def main() -> None:
     for name, measured in times.items():
         median = statistics.median(measured)
         print(f"{name:<24}  {median:7.3f}  {median / base:17.3f}")
+    compare_imports(rounds)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@
 What the names stand for is imported when they are first used; only training imports torch.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers know the name; importing typing takes longer than all else
 if TYPE_CHECKING:
     from charnn.api.corpora import tokenize
     from charnn.api.model import Model, load
