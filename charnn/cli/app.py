@@ -20,6 +20,7 @@ from charnn.cli.plot import plot
 from charnn.cli.prime import prime
 from charnn.cli.report import report
 from charnn.cli.score import score
+from charnn.cli.settings import take_settings
 from charnn.cli.tokenize import tokenize
 from charnn.cli.train import train
 from charnn.errors import CharnnError
@@ -51,6 +52,7 @@ for command in (
     app.command()(command)
 app.add_typer(inspect)
 app.add_typer(corpus)
+take_settings(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -66,8 +66,10 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.metadata.get("option", True)]
 
 
-def typed_options(context: typer.Context, *configs: Any) -> dict[str, str]:
-    """What the user typed, by its name in the code: the option it was typed as.
+def given_options(context: typer.Context, *configs: Any) -> dict[str, str]:
+    """What the user gave, typed or not, by its name in the code: the option's own name.
+
+    A switch that is off, as a file may say, is not given.
 
     Args:
         context: of the command.
@@ -77,10 +79,11 @@ def typed_options(context: typer.Context, *configs: Any) -> dict[str, str]:
     return {
         parameter.name: parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name is not None
+        if parameter.name in context.params
         and (not configs or parameter.name in names)
         and (source := context.get_parameter_source(parameter.name))
-        and source.name == "COMMANDLINE"
+        and source.name != "DEFAULT"
+        and (context.params[parameter.name] is not False or parameter.secondary_opts)
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
-from charnn.cli.options import Json, Quiet, spread_configs, typed_options
+from charnn.cli.options import Json, Quiet, given_options, spread_configs
 from charnn.cli.places import Inputs, find_tokenizer
 from charnn.data.config import END_TEXTS, DocumentMode, SourceConfig
 from charnn.errors import CorpusExistsError, UsageError
@@ -82,7 +82,7 @@ def tokenize(
         charnn tokenize letters.txt --like checkpoints/novel --extend-vocabulary
     """
     be_quiet(quiet)
-    _check_typed(context, like, extend)
+    _check_given(context, like, extend)
     tokenizer = None if like is None else find_tokenizer(like)
     with Inputs() as inputs:
         paths = tuple(inputs.path(one) for one in sources)
@@ -103,16 +103,16 @@ def tokenize(
         say(f"train on it with: charnn train {corpus.path}")
 
 
-def _check_typed(context: typer.Context, like: Path | None, extend: bool) -> None:
+def _check_given(context: typer.Context, like: Path | None, extend: bool) -> None:
     """Refuse options that would make another tokenizer, also where they say the default."""
-    typed = {} if like is None else typed_options(context, TokenizerConfig)
+    given = {} if like is None else given_options(context, TokenizerConfig)
     if extend:
-        typed.pop("min_count", None)
-    if typed:
-        instead = ", or add --extend-vocabulary" if list(typed) == ["min_count"] else ""
+        given.pop("min_count", None)
+    if given:
+        instead = ", or add --extend-vocabulary" if list(given) == ["min_count"] else ""
         raise UsageError(
             f"--like takes the tokenizer of {like} as it is",
-            f"leave out {', '.join(typed.values())}{instead}",
+            f"leave out {', '.join(given.values())}{instead}",
         )
 
 

@@ -20,7 +20,7 @@ from charnn.cli.console import (
     token_bar,
     warn,
 )
-from charnn.cli.options import Json, Quiet, spread_configs, typed_options
+from charnn.cli.options import Json, Quiet, given_options, spread_configs
 from charnn.cli.places import Inputs, find_run
 from charnn.cli.tokenize import make_corpus
 from charnn.cli.watch import StopSignal, watch
@@ -69,6 +69,12 @@ def train(
         bool,
         typer.Option("--dry-run", help="Only say what would be trained, and what a budget buys."),
     ] = False,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config", help="Only write the file that repeats the run, for --config."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")
     ] = False,
@@ -95,19 +101,25 @@ def train(
         charnn train --cell ngram --order 5
 
         charnn train --resume --minutes 10
+
+        charnn train --print-config corpus.txt > run.toml
+
+        charnn train --config run.toml
     """
     be_quiet(quiet)
     if bidirectional:
         raise UsageError(
             "a language model cannot be bidirectional: it would see what it is to predict"
         )
-    typed = typed_options(context)
-    check_together(typed, counts=cell == "ngram")
+    given = given_options(context)
+    check_together(given, counts=cell == "ngram")
     stop = StopSignal()
     if resume:
-        anew = {name: getattr(training, name) for name in typed.keys() & FREE}
+        anew = {name: getattr(training, name) for name in given.keys() & FREE}
         events = resume_events(corpus, anew, stop)
     else:
+        from charnn.training.run import settings
+
         begin = None
         if training.from_checkpoint is not None:
             begin = _read(Path(training.from_checkpoint))
@@ -115,10 +127,17 @@ def train(
             tokenized = find_corpus(corpus, inputs, begin=begin, extend=training.extend_vocabulary)
         folder, name = places.run_place(output, tokenized)
         if cell == "ngram":
+            if print_config:
+                Payload().write(settings(tokenized, ngram, output=output))
+                return
             _count(tokenized, ngram, folder, name, json=json)
             return
         model = replace(model, cell=cell or "lstm")
-        start = prepare(tokenized, size, model, training, typed.keys(), begin)
+        start = prepare(tokenized, size, model, training, given.keys(), begin)
+        if print_config:
+            places = {"output": output, "log_dir": log_dir}
+            Payload().write(settings(tokenized, start.model, start.training, **places))
+            return
         if dry_run:
             _rehearse(start, json=json)
             return

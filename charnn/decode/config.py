@@ -226,7 +226,8 @@ class Decoding:
         if not self.draws and self.sampling != SamplingConfig():
             how = "--beam" if beam.beams else "--greedy"
             raise UsageError(
-                f"{how} draws nothing, so temperature, top-k, typical-p, top-p and min-p do nothing"
+                f"{how} draws nothing, so --temperature, --top-k, --typical-p, --top-p and --min-p"
+                " do nothing"
             )
         if not beam.beams and beam != BeamConfig():
             raise UsageError(

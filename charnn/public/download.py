@@ -14,7 +14,6 @@ import requests
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from charnn import __version__
 from charnn.errors import FetchError
 
 #: How many places a server may send us on to.
@@ -114,7 +113,7 @@ class _Session:
 
     def _get(self, url: str) -> requests.Response:
         """One request. ``Session.get`` would read all of a redirect's body, however long."""
-        headers = {"User-Agent": f"charnn/{__version__}"}
+        headers = {"User-Agent": "charnn"}
         request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
         settings = self._session.merge_environment_settings(url, {}, True, None, None)
         return self._session.get_adapter(url).send(

@@ -7,14 +7,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
+from charnn.architecture import ModelConfig, NgramConfig
 from charnn.checkpoint import checkpoints
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
 from charnn.files import cannot_write, make_folder, numbered, printable
+from charnn.training.config import TrainingConfig
 from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
@@ -135,16 +137,46 @@ def _release(run: Path, lock: IO[str]) -> None:
     lock.close()
 
 
-def settings(corpus: TokenizedCorpus, *configs: Any) -> str:
-    """The run's settings as TOML. Strings and numbers are written alike in JSON and TOML."""
-    lines = [
-        _HEADING,
-        f"corpus = {json.dumps(printable(corpus.path), ensure_ascii=False)}",
-    ]
-    for config in configs:
-        lines += [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}"
-            for key, value in asdict(config).items()
-            if value is not None
-        ]
-    return "\n".join(lines) + "\n"
+def settings(
+    corpus: TokenizedCorpus,
+    model: ModelConfig | NgramConfig,
+    training: TrainingConfig | None = None,
+    **places: Path | None,
+) -> str:
+    """What repeats the run, as TOML: the options of ``charnn train``.
+
+    Args:
+        corpus: tokenized, so that a vocabulary need not be extended again.
+        model: left out where it is that of another model, which training begins with.
+        training: if it is trained, not counted.
+        places: more options, by their names in the code.
+    """
+    options: dict[str, object] = {"corpus": printable(corpus.path)}
+    if training is None or training.from_checkpoint is None:
+        options |= _options(model)
+    if training is not None:
+        if not training.has_budget:
+            training = replace(training, minutes=training.default_minutes)
+        options |= _options(replace(training, extend_vocabulary=False))
+    options |= {name.replace("_", "-"): printable(path) for name, path in places.items() if path}
+    lines = [f"{key} = {_toml(value)}" for key, value in options.items() if value is not None]
+    return "\n".join([_HEADING, *lines]) + "\n"
+
+
+def _options(config: Any) -> dict[str, object]:
+    """A config's values, by the long names of its options."""
+
+    def name(field: Field[Any]) -> str:
+        long = [flag for flag in field.metadata.get("flags", ()) if flag.startswith("--")]
+        return long[0][2:].partition("/")[0] if long else field.name.replace("_", "-")
+
+    return {name(field): getattr(config, field.name) for field in fields(config)}
+
+
+def _toml(value: object) -> str:
+    r"""A string, number or boolean. JSON writes them alike, but for one character.
+
+    >>> _toml("a\x7f狐"), _toml(1e-05), _toml(True)
+    ('"a\\u007f狐"', '1e-05', 'true')
+    """
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -34,7 +34,7 @@ def check_together(given: Mapping[str, str], *, counts: bool) -> None:
         refuse(
             model | ngram | training - FREE | {"cell", "size"}, "--resume keeps the run's settings"
         )
-        refuse({"output", "dry_run"}, "--resume goes on in the run's own folder")
+        refuse({"output", "dry_run", "print_config"}, "--resume goes on in the run's own folder")
     elif counts:
         useless = model | training | {"size", "dry_run", "log_dir"}
         refuse(useless, "--cell ngram is counted, not trained")
@@ -44,5 +44,7 @@ def check_together(given: Mapping[str, str], *, counts: bool) -> None:
         refuse(model | {"cell", "size"}, "--from keeps the model's architecture")
         if "corpus" not in given:
             raise UsageError("--from goes on with a model on new text: name the text")
+    if "print_config" in given:
+        refuse({"dry_run", "json"}, "--print-config writes nothing but the file")
     if "hidden" in given:
         refuse({"size"}, "--hidden says how wide a layer is")
