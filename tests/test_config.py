@@ -303,7 +303,8 @@ FILES = {
 @pytest.mark.parametrize(("file", "code", "message"), FILES.values(), ids=FILES)
 def test_what_a_file_cannot_say(file, code, message, here, run):
     (here / "o.toml").write_bytes(file if isinstance(file, bytes) else file.encode())
-    assert message in refused(run("train", "--config", "o.toml"), code)
+    typed = [] if "corpus" in str(file) else ["no/text"]  # what is let through, fails nevertheless
+    assert message in refused(run("train", "--config", "o.toml", *typed), code)
 
 
 def test_a_file_that_cannot_be_read(here, run):
@@ -328,7 +329,7 @@ VARIABLES = {
 
 @pytest.mark.parametrize(("name", "value", "message"), VARIABLES.values(), ids=VARIABLES)
 def test_what_the_environment_cannot_say(name, value, message, here, run):
-    assert message in refused(run("train", **{name: value}), 2)
+    assert message in refused(run("train", "no/text", **{name: value}), 2)
 
 
 def test_a_message_tells_the_place_of_each_option_that_it_names(here, run):
