@@ -135,8 +135,8 @@ def train(
         model = replace(model, cell=cell or "lstm")
         start = prepare(tokenized, size, model, training, given.keys(), begin)
         if print_config:
-            places = {"output": output, "log_dir": log_dir}
-            Payload().write(settings(tokenized, start.model, start.training, **places))
+            text = settings(tokenized, start.model, start.training, output=output, log_dir=log_dir)
+            Payload().write(text)
             return
         if dry_run:
             _rehearse(start, json=json)
