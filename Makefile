@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint bench lessons clean
+.PHONY: demo test test-all lint bench lessons man clean
 
 demo: .venv/installed
 	$(BIN)/charnn demo
@@ -26,6 +26,11 @@ lessons: .venv/installed
 	for file in $$(grep -l __main__ benchmarks/lessons/*.py); do \
 		$(BIN)/python -m benchmarks.lessons.$$(basename $$file .py) || exit 1; \
 	done
+
+# What is made of the command line's own help: the manual pages, and what tests hold it to.
+man: .venv/installed
+	$(BIN)/python -m charnn.cli.manual man
+	$(BIN)/python tests/helping.py tests/golden/help
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

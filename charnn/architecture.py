@@ -8,7 +8,7 @@ Imports nothing heavy, so that ``--help`` can show it.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from charnn.errors import UsageError
 
@@ -24,6 +24,8 @@ BY_RECIPE = "by recipe"
 @dataclass(frozen=True)
 class ModelConfig:
     """The architecture of a recurrent language model."""
+
+    option_group: ClassVar[str] = "Model"
 
     cell: CellName = field(default="lstm", metadata={"option": False})
     layers: int = field(default=2, metadata={"help": "Recurrent layers on top of each other."})

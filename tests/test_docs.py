@@ -8,19 +8,17 @@ from pathlib import Path
 import pytest
 from conftest import Program
 
-from charnn.cli.app import app
+from charnn.cli.app import program as root
+from charnn.cli.lazy import walk
 from charnn.data.store import TokenizedCorpus
 from charnn.models import open_model
 from charnn.score import evaluate
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-GROUPS = {group.typer_instance.info.name: group.typer_instance for group in app.registered_groups}
-COMMANDS = {command.callback.__name__ for command in app.registered_commands} | {
-    f"{name} {command.name or command.callback.__name__}"
-    for name, group in GROUPS.items()
-    for command in group.registered_commands
-}
+ALL = {context.command_path.removeprefix("charnn").strip(): one for one, context in walk(root())}
+GROUPS = {name for name, command in ALL.items() if hasattr(command, "members")}
+COMMANDS = set(ALL) - GROUPS
 
 
 def shown_commands() -> list[list[str]]:
@@ -85,5 +83,7 @@ def test_the_readmes_torch_lines_give_the_loss_that_evaluate_gives(workplace):
 
 def test_the_tools_options_are_documented(helps):
     for command, text in helps.items():
-        for flags, said in re.findall(r"^│ (--[\w-]+(?: +-\w)?) +<[^>]+> +(.*)", text, re.M):
-            assert len(said.strip(" │")) > 3, (command, flags)
+        options = re.findall(r"^  ((?:-\w, )?--[\w-]+)((?:.|\n   )*)", text, re.M)
+        assert options
+        for flags, said in options:
+            assert len(said.split()) > 1, (command, flags)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, quoted, say
+from charnn.cli.lazy import Lazy, group_of
 from charnn.cli.options import Json, Quiet
 from charnn.errors import UsageError
 from charnn.places import CORPORA, TEXTS
@@ -21,7 +22,27 @@ if TYPE_CHECKING:
     from charnn.public.corpora import Download, PublicCorpus
     from charnn.public.fetch import Advance
 
-corpus = typer.Typer(name="corpus", no_args_is_help=True, help="Fetch public texts to learn from.")
+corpus = typer.Typer(
+    name="corpus",
+    cls=group_of(
+        {
+            "list": Lazy(
+                "charnn.cli.corpus:list_corpora",
+                "Tell which public corpora are known, and where they come from.",
+            ),
+            "fetch": Lazy("charnn.cli.corpus:fetch", "Fetch a public corpus, once."),
+        }
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Fetch public texts to learn from.
+
+    Examples:
+        charnn corpus list
+
+        charnn corpus fetch tinyshakespeare
+    """,
+)
 
 #: A table needs as much; what is narrower is told in paragraphs.
 _TABLE_WIDTH = 64
@@ -36,7 +57,6 @@ def names(incomplete: str = "") -> list[str]:
     return [one.name for one in PUBLIC_CORPORA if one.name.startswith(incomplete.lower())]
 
 
-@corpus.command("list")
 def list_corpora(json: Json = False, quiet: Quiet = False) -> None:
     """Tell which public corpora are known, and where they come from.
 
@@ -134,7 +154,6 @@ def _drawn(what: Any, width: int) -> str:
     return "".join(line.rstrip() + "\n" for line in lines.getvalue().splitlines())
 
 
-@corpus.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="As charnn corpus list tells.", autocompletion=names)],
     output: Annotated[

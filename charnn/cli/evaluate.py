@@ -7,7 +7,8 @@ import typer
 
 from charnn.adaptation.config import AdaptationConfig
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
-from charnn.cli.options import Json, Quiet, spread_configs
+from charnn.cli.known import complete_models
+from charnn.cli.options import INPUT, OUTPUT, Json, Quiet, spread_configs
 from charnn.cli.places import Inputs, find_run
 from charnn.cli.reading import own_corpus, read_ids
 from charnn.errors import CorpusError, UsageError
@@ -29,17 +30,27 @@ def evaluate(
     adaptation: AdaptationConfig,
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs or checkpoints.", show_default="the newest run"),
+        typer.Argument(
+            help="Runs or checkpoints.",
+            show_default="the newest run",
+            autocompletion=complete_models,
+        ),
     ] = None,
     split: Annotated[
         Literal["train", "validation", "test"] | None,
         typer.Option(
-            help="The part of the model's own corpus to evaluate on.", show_default="validation"
+            help="The part of the model's own corpus to evaluate on.",
+            show_default="validation",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     text: Annotated[
         Path | None,
-        typer.Option(help="Evaluate on this file instead; - is stdin.", show_default=False),
+        typer.Option(
+            help="Evaluate on this file instead; - is stdin.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     baselines: Annotated[
         bool | None,
@@ -47,6 +58,7 @@ def evaluate(
             "--baselines/--no-baselines",
             help="Set compressors, counting and a guess beside the model.",
             show_default="up to 4 MB of text, without --json",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     json: Json = False,

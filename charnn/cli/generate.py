@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, fail, say, warn
-from charnn.cli.options import Json, Model, Quiet, spread_configs
+from charnn.cli.options import INPUT, Json, Model, Quiet, spread_configs
 from charnn.cli.places import find_run
 from charnn.decode.config import (
     BeamConfig,
@@ -27,11 +27,24 @@ if TYPE_CHECKING:
     from charnn.models import Model as LanguageModel
 
 Prompt = Annotated[
-    str | None, typer.Option("-p", "--prompt", help="Text to continue.", show_default=False)
+    str | None,
+    typer.Option(
+        "-p",
+        "--prompt",
+        help="Text to continue.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
 ]
 PromptFile = Annotated[
     Path | None,
-    typer.Option("-f", "--file", help="Continue this file's text; - is stdin.", show_default=False),
+    typer.Option(
+        "-f",
+        "--file",
+        help="Continue this file's text; - is stdin.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
 ]
 
 
@@ -45,12 +58,22 @@ def generate(
     file: PromptFile = None,
     state: Annotated[
         Path | None,
-        typer.Option(help="Go on from what charnn prime read.", show_default=False),
+        typer.Option(
+            help="Go on from what charnn prime read.", show_default=False, rich_help_panel=INPUT
+        ),
     ] = None,
     interactive: Annotated[
-        bool, typer.Option("-i", "--interactive", help="Type a prompt, read on, and again.")
+        bool,
+        typer.Option(
+            "-i",
+            "--interactive",
+            help="Type a prompt, read on, and again.",
+            rich_help_panel=INPUT,
+        ),
     ] = False,
-    echo: Annotated[bool, typer.Option(help="Write the prompt before what follows it.")] = True,
+    echo: Annotated[
+        bool, typer.Option(help="Write the prompt before what follows it.", rich_help_panel=INPUT)
+    ] = True,
     model: Model = None,
     json: Json = False,
     quiet: Quiet = False,

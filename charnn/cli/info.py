@@ -8,6 +8,7 @@ import typer
 
 from charnn.architecture import NgramConfig
 from charnn.cli.console import Payload, be_quiet, facts
+from charnn.cli.known import complete_all
 from charnn.cli.options import Json, Quiet
 from charnn.cli.places import find_run
 from charnn.cli.tokenize import corpus_facts, summary
@@ -17,7 +18,11 @@ from charnn.places import CORPORA
 def info(
     path: Annotated[
         Path | None,
-        typer.Argument(help="A run, a checkpoint or a corpus.", show_default="the newest run"),
+        typer.Argument(
+            help="A run, a checkpoint or a corpus.",
+            show_default="the newest run",
+            autocompletion=complete_all,
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,

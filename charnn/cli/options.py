@@ -9,6 +9,12 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
+from charnn.cli.known import complete_models
+
+#: Where help shows an option, in commands that have many.
+INPUT, MODEL, OUTPUT = "Input", "Model", "Output"
+SHOWN, TOKENIZER = "What is shown", "Tokenizer"
+
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -16,25 +22,39 @@ Model = Annotated[
         "--model",
         help="A run or checkpoint; without it the newest run in checkpoints/.",
         show_default=False,
+        autocompletion=complete_models,
+        rich_help_panel=MODEL,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Write JSON, one object a line.", rich_help_panel=OUTPUT),
+]
 Picture = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", help="Write a picture instead: .png or .svg.", show_default=False
+        "-o",
+        "--output",
+        help="Write a picture instead: .png or .svg.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a file that is there.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", help="Say nothing but errors.", rich_help_panel=OUTPUT)
+]
 
 
 def spread_configs(command: Callable[..., None]) -> Callable[..., None]:
     """Turn each parameter that is a config dataclass into options, one for each of its fields.
 
     A field's metadata may hold ``help``, ``flags`` (the option's names, if not the field's) and
-    ``group`` (the panel it is shown in); ``option: False`` keeps it off the command line, and
-    ``default`` is what help shows as the default.
+    ``group`` (where help shows it; if not there, the class may say ``option_group``);
+    ``option: False`` keeps it off the command line, ``default`` is what help shows as the default,
+    and ``names: "models"`` lets the shell complete runs and checkpoints.
     """
     signature = inspect.signature(command, eval_str=True)
     configs: dict[str, Any] = {
@@ -96,7 +116,8 @@ def _option(field: dataclasses.Field[Any], cls: Any) -> inspect.Parameter:
     option = typer.Option(
         *flags,
         help=field.metadata.get("help"),
-        rich_help_panel=field.metadata.get("group"),
+        rich_help_panel=field.metadata.get("group", getattr(cls, "option_group", None)),
+        autocompletion=complete_models if field.metadata.get("names") == "models" else None,
         show_default=field.metadata.get("default", default not in (None, [], False)),
     )
     return inspect.Parameter(

@@ -9,6 +9,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, takes_colours, visible
 from charnn.cli.figure import picture_kind, write_picture
+from charnn.cli.known import complete_models
 from charnn.cli.options import Force, Json, Picture, Quiet
 from charnn.cli.places import Inputs, find_run
 from charnn.errors import InputError
@@ -28,7 +29,9 @@ def plot(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or their metrics.jsonl; - is stdin.", show_default="the newest run"
+            help="Runs, or their metrics.jsonl; - is stdin.",
+            show_default="the newest run",
+            autocompletion=complete_models,
         ),
     ] = None,
     output: Picture = None,
@@ -50,7 +53,7 @@ def plot(
 
     The training loss is smoothed; validation losses are marks, and the best is a star.
     Losses per token of runs with different tokenizers cannot be compared.
-    A picture needs matplotlib: pip install "charnn\\[plot]".
+    A picture needs matplotlib: pip install "charnn[plot]".
 
     Examples:
         charnn plot

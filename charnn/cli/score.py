@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from charnn.cli.console import Payload, be_quiet, draws, say, takes_colours, warn
-from charnn.cli.options import Json, Model, Quiet
+from charnn.cli.known import complete_models
+from charnn.cli.options import INPUT, MODEL, OUTPUT, Json, Model, Quiet
 from charnn.cli.places import chunks_of, find_run
 from charnn.errors import UsageError
 
@@ -36,35 +37,57 @@ def score(
         typer.Option(
             help="Another run or checkpoint: bits per character that --model saves over it.",
             show_default=False,
+            rich_help_panel=MODEL,
+            autocompletion=complete_models,
         ),
     ] = None,
     context: Annotated[
         bool,
         typer.Option(
-            "--context", help="Read a file's lines as one text, each in the light of those before."
+            "--context",
+            help="Read a file's lines as one text, each in the light of those before.",
+            rich_help_panel=INPUT,
         ),
     ] = False,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="One row a token: line, bits, token.")
+        bool,
+        typer.Option(
+            "--tokens", help="One row a token: line, bits, token.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     above: Annotated[
         float | None,
-        typer.Option(help="Write only what has more than so many bits.", show_default=False),
+        typer.Option(
+            help="Write only what has more than so many bits.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    sort: Annotated[bool, typer.Option("--sort", help="The highest number first.")] = False,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="The highest number first.", rich_help_panel=OUTPUT)
+    ] = False,
     top: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Write only so many, the highest number first.", show_default=False
+            min=1,
+            help="Write only so many, the highest number first.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Write the lines alone, without numbers.")
+        bool,
+        typer.Option(
+            "--plain", help="Write the lines alone, without numbers.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     colour: Annotated[
         Colour,
         typer.Option(
-            "--colour", "--color", help="Paint each character by its bits; auto: on a terminal."
+            "--colour",
+            "--color",
+            help="Paint each character by its bits; auto: on a terminal.",
+            rich_help_panel=OUTPUT,
         ),
     ] = "auto",
     json: Json = False,

@@ -8,14 +8,14 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
 
+from charnn.cli.suggest import did_you_mean
 from charnn.errors import CharnnError, InputError, UsageError
 
 #: Options say one thing in several ways: what is typed replaces what a file says in another.
@@ -33,16 +33,6 @@ _FILE = "charnn.config"
 #: No file of options is larger, or has more dots in a line: to a key of many parts, Python's reader
 #: takes time by their square.
 _MOST_BYTES, _MOST_DOTS = 1 << 16, 500
-
-
-def take_settings(app: typer.Typer) -> None:
-    """Let each command take its options from a file and from the environment, too."""
-    for command in app.registered_commands:
-        assert command.callback is not None
-        command.cls, command.callback = _Command, _with_config(command.callback)
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        take_settings(group.typer_instance)
 
 
 def _load(context: typer.Context, file: Path | None) -> None:
@@ -70,7 +60,7 @@ _Config = Annotated[
 ]
 
 
-def _with_config(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command, with ``--config`` among its options."""
     signature = inspect.signature(command, eval_str=True)
     kind = inspect.Parameter.KEYWORD_ONLY
@@ -89,10 +79,15 @@ def _with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     return configured
 
 
-class _Command(TyperCommand):
+class SettableCommand(TyperCommand):
     """A command whose options may also come from a file and from the environment."""
 
     def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        """Read the options, wherever they are.
+
+        Raises:
+            UsageError: one from a file or the environment is unknown, or cannot be that.
+        """
         variables = {variable for one in _settable(self) for variable in _listen(context, one)}
         try:
             rest = super().parse_args(context, args)
@@ -107,6 +102,7 @@ class _Command(TyperCommand):
         return rest
 
     def invoke(self, context: Any) -> Any:
+        """Run it; an error tells where the options come from that it speaks of."""
         try:
             return super().invoke(context)
         except CharnnError as error:
@@ -158,14 +154,8 @@ def _refuse_unknown(context: Any, variables: set[str]) -> None:
             command = " ".join(("charnn", *_path(context)))
             raise UsageError(
                 f"{name}: {command} takes no such option from the environment",
-                _nearest(name, variables),
+                did_you_mean(name, sorted(variables)),
             )
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that was meant, if there is one."""
-    close = get_close_matches(name, sorted(known), 1)
-    return f"did you mean {close[0]}?" if close else ""
 
 
 def _rank(context: Any, name: str) -> int:
@@ -253,7 +243,8 @@ def _options(document: Mapping[str, Any], context: Any) -> dict[str, Any]:
     path = _path(context)
     own = {key: value for key, value in document.items() if not isinstance(value, dict)}
     options = _named(own, context.command, path)
-    for other, command, table in _tables(document, context.find_root().command):
+    root = context.find_root()
+    for other, command, table in _tables(document, root, root.command):
         named = _named(table, command, other)
         if other == path:
             options |= named
@@ -261,18 +252,20 @@ def _options(document: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _tables(
-    document: Mapping[str, Any], group: Any, path: tuple[str, ...] = ()
+    document: Mapping[str, Any], context: Any, group: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any, dict[str, Any]]]:
     """Each command's table: the command's name, the command, and what is in the table."""
     for key, value in document.items():
         if path and not isinstance(value, dict):
             raise UsageError(f"[{'.'.join(path)}] is for tables of commands, not for {key!r}")
         if isinstance(value, dict):
-            if (command := group.commands.get(key)) is None:
+            if (command := group.get_command(context, key)) is None:
                 name = " ".join(("charnn", *path, key))
-                raise UsageError(f"there is no {name!r}", _nearest(key, group.commands))
+                raise UsageError(
+                    f"there is no {name!r}", did_you_mean(key, group.list_commands(context))
+                )
             if hasattr(command, "commands"):
-                yield from _tables(value, command, (*path, key))
+                yield from _tables(value, context, command, (*path, key))
             else:
                 yield (*path, key), command, value
 
@@ -285,7 +278,7 @@ def _named(table: Mapping[str, Any], command: Any, path: tuple[str, ...]) -> dic
             dashed = [name.replace("_", "-") for name in known]
             raise UsageError(
                 f"{' '.join(('charnn', *path))} takes no {key!r} from a file",
-                _nearest(key.replace("_", "-"), dashed),
+                did_you_mean(key.replace("_", "-"), dashed),
             )
         if parameter.name in named:
             raise UsageError(f"{key}: that was said before, by another name")

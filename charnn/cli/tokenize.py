@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
-from charnn.cli.options import Json, Quiet, given_options, spread_configs
+from charnn.cli.known import complete_all
+from charnn.cli.options import INPUT, OUTPUT, TOKENIZER, Json, Quiet, given_options, spread_configs
 from charnn.cli.places import Inputs, find_tokenizer
 from charnn.data.config import END_TEXTS, DocumentMode, SourceConfig
 from charnn.errors import CorpusExistsError, UsageError
@@ -36,6 +37,8 @@ def tokenize(
         typer.Option(
             help="Take the tokenizer of this run, checkpoint or tokenized corpus.",
             show_default=False,
+            rich_help_panel=TOKENIZER,
+            autocompletion=complete_all,
         ),
     ] = None,
     extend: Annotated[
@@ -44,26 +47,48 @@ def tokenize(
             "--extend-vocabulary",
             help="With --like: add the symbols that it lacks, if seen --min-count times; no id "
             "changes.",
+            rich_help_panel=TOKENIZER,
         ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The folder to make.", show_default="corpora/NAME"),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The folder to make.",
+            show_default="corpora/NAME",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     document: Annotated[
-        DocumentMode, typer.Option(help="What makes a document; end tokens go between them.")
+        DocumentMode,
+        typer.Option(
+            help="What makes a document; end tokens go between them.", rich_help_panel=INPUT
+        ),
     ] = "file",
     validation: Annotated[
         list[Path] | None,
-        typer.Option(help="Validate on this file, not on the last tenth.", show_default=False),
+        typer.Option(
+            help="Validate on this file, not on the last tenth.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     test: Annotated[
-        list[Path] | None, typer.Option(help="Keep this file as test split.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="Keep this file as test split.", show_default=False, rich_help_panel=INPUT
+        ),
     ] = None,
     validation_share: Annotated[
-        float, typer.Option(help="The share that is cut from the end for validation.")
+        float,
+        typer.Option(
+            help="The share that is cut from the end for validation.", rich_help_panel=INPUT
+        ),
     ] = 0.1,
-    force: Annotated[bool, typer.Option("--force", help="Replace a corpus of that name.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a corpus of that name.", rich_help_panel=OUTPUT)
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

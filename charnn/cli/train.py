@@ -20,7 +20,8 @@ from charnn.cli.console import (
     token_bar,
     warn,
 )
-from charnn.cli.options import Json, Quiet, given_options, spread_configs
+from charnn.cli.known import complete_all
+from charnn.cli.options import MODEL, Json, Quiet, given_options, spread_configs
 from charnn.cli.places import Inputs, find_run
 from charnn.cli.tokenize import make_corpus
 from charnn.cli.watch import StopSignal, watch
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from charnn.training.events import Event
     from charnn.training.start import Start
 
+#: Where help shows what a run is, and where.
+_RUN = "Run"
+
 
 @spread_configs
 def train(
@@ -47,36 +51,59 @@ def train(
         typer.Argument(
             help="A tokenized corpus, or a text file, which is tokenized first.",
             show_default="the newest",
+            autocompletion=complete_all,
         ),
     ] = None,
     cell: Annotated[
         Literal[CellName, "ngram"] | None,
         typer.Option(
-            help="The recurrent cell, or ngram: count instead of learning.", show_default="lstm"
+            help="The recurrent cell, or ngram: count instead of learning.",
+            show_default="lstm",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     size: Annotated[
-        Size, typer.Option(help="Of the model; auto goes by the text, the budget, the machine.")
+        Size,
+        typer.Option(
+            help="Of the model; auto goes by the text, the budget, the machine.",
+            rich_help_panel=MODEL,
+        ),
     ] = "auto",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The run's folder.", show_default="checkpoints/NAME"),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The run's folder.",
+            show_default="checkpoints/NAME",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     log_dir: Annotated[
-        Path | None, typer.Option(help="Log for TensorBoard into this folder, too.")
+        Path | None,
+        typer.Option(help="Log for TensorBoard into this folder, too.", rich_help_panel=_RUN),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be trained, and what a budget buys."),
+        typer.Option(
+            "--dry-run",
+            help="Only say what would be trained, and what a budget buys.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     print_config: Annotated[
         bool,
         typer.Option(
-            "--print-config", help="Only write the file that repeats the run, for --config."
+            "--print-config",
+            help="Only write the file that repeats the run, for --config.",
+            rich_help_panel=_RUN,
         ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with a run: the newest, or the one named.", rich_help_panel=_RUN
+        ),
     ] = False,
     bidirectional: Annotated[bool, typer.Option("--bidirectional", hidden=True)] = False,
     json: Json = False,

@@ -1,7 +1,7 @@
 """How text may be asked for. Imports nothing heavy, so that ``--help`` can show it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from charnn.errors import UsageError
 
@@ -20,14 +20,14 @@ def _check_texts(option: str, texts: tuple[str, ...], *, empty: bool = False) ->
 class GenerationConfig:
     """What is to be written."""
 
+    option_group: ClassVar[str] = "Length and number"
+
     max_tokens: int = field(
         default=500, metadata={"flags": ("-n", "--max-tokens"), "help": "Tokens at the most."}
     )
     greedy: bool = field(default=False, metadata={"help": "Always take the likeliest token."})
     samples: int = field(default=1, metadata={"help": "How many texts to write, side by side."})
-    stop: tuple[str, ...] = field(
-        default=(), metadata={"help": "Stop before this text; may be given several times."}
-    )
+    stop: tuple[str, ...] = field(default=(), metadata={"help": "Stop before this text."})
     max_lines: int = field(
         default=0, metadata={"help": "Stop at the end of the Nth line; 0: write on."}
     )
@@ -61,6 +61,8 @@ class GenerationConfig:
 @dataclass(frozen=True)
 class SamplingConfig:
     """How the next token is drawn."""
+
+    option_group: ClassVar[str] = "Sampling"
 
     temperature: float = field(
         default=0.8,
@@ -106,6 +108,8 @@ class SamplingConfig:
 class GuideConfig:
     """What a text must, may and should rather not hold, however it is decoded."""
 
+    option_group: ClassVar[str] = "What may be written"
+
     repetition_penalty: float = field(
         default=1.0,
         metadata={"help": "Makes tokens that occurred less likely: above 1; 1: off."},
@@ -113,9 +117,7 @@ class GuideConfig:
     no_repeat_ngram: int = field(
         default=0, metadata={"help": "No N tokens in a row occur twice; 0: off."}
     )
-    ban: tuple[str, ...] = field(
-        default=(), metadata={"help": "This text does not occur; may be given several times."}
-    )
+    ban: tuple[str, ...] = field(default=(), metadata={"help": "This text does not occur."})
     regex: tuple[str, ...] = field(
         default=(),
         metadata={
@@ -147,6 +149,8 @@ _DIVERSITY_PENALTY = 0.5
 @dataclass(frozen=True)
 class BeamConfig:
     """How beams are searched."""
+
+    option_group: ClassVar[str] = "Beam search"
 
     beams: int = field(
         default=0,

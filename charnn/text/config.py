@@ -1,7 +1,7 @@
 """What a tokenizer may be asked for. Imports nothing heavy, so that ``--help`` can show it."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from charnn.errors import UsageError
 
@@ -12,6 +12,8 @@ UNKNOWN_POLICIES: tuple[UnknownPolicy, ...] = get_args(UnknownPolicy)
 @dataclass(frozen=True)
 class TokenizerConfig:
     """How text becomes ids. Each tokenizer uses its part and refuses the rest."""
+
+    option_group: ClassVar[str] = "Tokenizer"
 
     tokenizer: Literal["byte", "char", "word", "subword"] = field(
         default="char", metadata={"help": "What a token is."}

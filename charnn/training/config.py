@@ -14,7 +14,8 @@ Size = Literal["auto", "small", "medium", "large"]
 Part = Literal["nothing", "embedding"]
 
 
-_BEGIN = "What it begins with"
+_LEARNING, _FORGETTING, _MACHINE = "Learning", "Against learning by heart", "Machine"
+_BUDGET, _BEGIN, _RUN = "Budget", "What it begins with", "Run"
 
 #: More minutes, steps or epochs than anyone has.
 _MOST = 1_000_000_000
@@ -22,10 +23,24 @@ _MOST_THREADS = 1024
 
 
 def _option(
-    default: Any, help: str, *flags: str, group: str = "Training", shown: str | None = None
+    default: Any,
+    help: str,
+    *flags: str,
+    group: str = _LEARNING,
+    shown: str | None = None,
+    names: str | None = None,
 ) -> Any:
-    """A field that is an option; ``shown`` stands for a default that the recipe may change."""
-    metadata = {"help": help, "flags": flags, "group": group}
+    """A field that is an option.
+
+    Args:
+        default: of the field.
+        help: what it is.
+        flags: the option's names, if not the field's.
+        group: where help shows it.
+        shown: stands for a default that the recipe may change.
+        names: ``models``, if it names one.
+    """
+    metadata = {"help": help, "flags": flags, "group": group, "names": names}
     return field(default=default, metadata=metadata | ({"default": shown} if shown else {}))
 
 
@@ -65,12 +80,12 @@ class TrainingConfig:
     minutes: float | None = _option(
         None,
         "Train for this long: the first steps are timed, then their number is fixed.",
-        group="Budget",
+        group=_BUDGET,
         shown="10, or 40 epochs if that is less",
     )
-    steps: int | None = _option(None, "Train for this many steps.", group="Budget")
+    steps: int | None = _option(None, "Train for this many steps.", group=_BUDGET)
     epochs: float | None = _option(
-        None, "Train until every token was read this often.", group="Budget"
+        None, "Train until every token was read this often.", group=_BUDGET
     )
     batch: int = _option(32, "Lanes that read the corpus side by side.", shown=BY_RECIPE)
     bptt: int = _option(64, "Tokens a step unrolls and backpropagates through.")
@@ -78,9 +93,12 @@ class TrainingConfig:
         0.1,
         "Share of features dropped, the same through a window, behind every layer.",
         shown=BY_RECIPE,
+        group=_FORGETTING,
     )
     weight_dropout: float = _option(
-        0.0, "Share of the weights from state to state dropped, others for each window."
+        0.0,
+        "Share of the weights from state to state dropped, others for each window.",
+        group=_FORGETTING,
     )
     reset: float = _option(
         0.02,
@@ -99,7 +117,7 @@ class TrainingConfig:
         shown=BY_RECIPE,
     )
     warm_up: int = _option(30, "Steps until the learning rate is at its peak.")
-    weight_decay: float = _option(0.02, "Decoupled weight decay.")
+    weight_decay: float = _option(0.02, "Decoupled weight decay.", group=_FORGETTING)
     ema: float = _option(
         0.998,
         "Decay of the exponential moving average of the weights, which is what is validated and "
@@ -112,6 +130,7 @@ class TrainingConfig:
         "Begin with this model, trained before, and go on with it on this text.",
         "--from",
         group=_BEGIN,
+        names="models",
     )
     extend_vocabulary: bool = _option(
         False, "With --from: add the symbols of the text that the model lacks.", group=_BEGIN
@@ -120,20 +139,25 @@ class TrainingConfig:
         None,
         "Begin with the embedding of this checkpoint, or word2vec or GloVe text file, at its size.",
         group=_BEGIN,
+        names="models",
     )
     freeze: Part = _option("nothing", "What training never changes.", group=_BEGIN)
-    seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed")
+    seed: int = _option(1, "Seed of the weights and of dropout.", "-s", "--seed", group=_RUN)
     save_every: str | None = _option(
         None,
         "Validate and save every so many steps (500), or save every so many minutes (5m) as well.",
+        group=_RUN,
     )
-    device: str = _option("auto", "Where to train: auto, cpu, cuda.")
+    device: str = _option("auto", "Where to train: auto, cpu, cuda.", group=_MACHINE)
     precision: Precision = _option(
         "auto",
         "Arithmetic of matrix products: auto takes bfloat16 where the processor has it natively. "
         "Weights are kept in float32.",
+        group=_MACHINE,
     )
-    threads: int = _option(0, "Processor threads to use; 0: as many as there are cores.")
+    threads: int = _option(
+        0, "Processor threads to use; 0: as many as there are cores.", group=_MACHINE
+    )
 
     @property
     def has_budget(self) -> bool:

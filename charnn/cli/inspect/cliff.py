@@ -9,7 +9,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet
 from charnn.cli.figure import picture_kind, write_picture
-from charnn.cli.options import Force, Json, Picture, Quiet
+from charnn.cli.options import SHOWN, Force, Json, Picture, Quiet
 from charnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ def cliff(
         float, typer.Option(help="Where gradients are clipped.", rich_help_panel=_DESCENT)
     ] = 1.0,
     w_range: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Weights that are drawn.")
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Weights that are drawn.", rich_help_panel=SHOWN),
     ] = (4.0, 7.0),
     b_range: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Biases that are drawn.")
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Biases that are drawn.", rich_help_panel=SHOWN),
     ] = (-4.0, 1.0),
     output: Picture = None,
     force: Force = False,

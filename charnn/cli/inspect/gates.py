@@ -9,7 +9,7 @@ from charnn.cli.console import Payload, be_quiet
 from charnn.cli.figure import picture_kind, write_picture
 from charnn.cli.generate import read_prompt_option
 from charnn.cli.inspect.subject import begin_of, open_network, validation_ids
-from charnn.cli.options import Force, Json, Model, Picture, Quiet
+from charnn.cli.options import INPUT, SHOWN, Force, Json, Model, Picture, Quiet
 from charnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,36 +28,60 @@ _MAP_TOKENS, _SUMMARY_TOKENS = 160, 20_000
 def gates(
     prompt: Annotated[
         str | None,
-        typer.Option("-p", "--prompt", help="The text to read.", show_default="validation text"),
+        typer.Option(
+            "-p",
+            "--prompt",
+            help="The text to read.",
+            show_default="validation text",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("-f", "--file", help="Read this file; - is stdin.", show_default=False),
+        typer.Option(
+            "-f",
+            "--file",
+            help="Read this file; - is stdin.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     layer: Annotated[
         int | None,
-        typer.Option(help="Which layer, 1 being the lowest.", show_default="the top one"),
+        typer.Option(
+            help="Which layer, 1 being the lowest.",
+            show_default="the top one",
+            rich_help_panel=SHOWN,
+        ),
     ] = None,
     units: Annotated[
         str | None,
         typer.Option(
             help="Which units, from 0 on: 0,5,17 or 8-15 or all.",
             show_default="those that vary most",
+            rich_help_panel=SHOWN,
         ),
     ] = None,
     gate: Annotated[
         list[str] | None,
         typer.Option(
             help="Which values: input, forget, output, new, cell, hidden; of a GRU reset, update, "
-            "new, hidden. Repeatable.",
+            "new, hidden.",
             show_default="all but new",
+            rich_help_panel=SHOWN,
         ),
     ] = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Tell how long each unit remembers instead.")
+        bool,
+        typer.Option(
+            "--summary", help="Tell how long each unit remembers instead.", rich_help_panel=SHOWN
+        ),
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="With --summary: all units, not only the ends.")
+        bool,
+        typer.Option(
+            "--all", help="With --summary: all units, not only the ends.", rich_help_panel=SHOWN
+        ),
     ] = False,
     tokens: Annotated[
         int | None,
@@ -65,6 +89,7 @@ def gates(
             min=1,
             help="Read no more tokens than this.",
             show_default=f"{_MAP_TOKENS}; with --summary {_SUMMARY_TOKENS:,}",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     output: Picture = None,

@@ -10,7 +10,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, takes_colours, token_bar, visible
 from charnn.cli.figure import picture_kind, write_picture
-from charnn.cli.options import Force, Json, Model, Picture, Quiet
+from charnn.cli.options import INPUT, SHOWN, Force, Json, Model, Picture, Quiet
 from charnn.cli.places import Inputs, find_run
 from charnn.errors import UsageError
 
@@ -43,19 +43,31 @@ def gradients(
     model: Model = None,
     text: Annotated[
         Path | None,
-        typer.Option(help="Read this file instead; - is stdin.", show_default=False),
+        typer.Option(
+            help="Read this file instead; - is stdin.", show_default=False, rich_help_panel=INPUT
+        ),
     ] = None,
-    distance: Annotated[int, typer.Option(min=1, max=100_000, help="How far back.")] = 100,
-    positions: Annotated[int, typer.Option(min=1, help="How many positions T in the text.")] = 256,
+    distance: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How far back.", rich_help_panel=SHOWN)
+    ] = 100,
+    positions: Annotated[
+        int, typer.Option(min=1, help="How many positions T in the text.", rich_help_panel=INPUT)
+    ] = 256,
     layer: Annotated[
         int | None,
-        typer.Option(min=1, help="This layer alone; 1 is the lowest.", show_default="all"),
+        typer.Option(
+            min=1,
+            help="This layer alone; 1 is the lowest.",
+            show_default="all",
+            rich_help_panel=SHOWN,
+        ),
     ] = None,
     clip_norm: Annotated[
         float | None,
         typer.Option(
             help="Show also what clipping to this norm does to the gradients of windows.",
             show_default=False,
+            rich_help_panel=SHOWN,
         ),
     ] = None,
     cells: Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, takes_colours, token_bar, visible
 from charnn.cli.figure import picture_kind, write_picture
-from charnn.cli.options import Force, Json, Model, Picture, Quiet
+from charnn.cli.options import INPUT, SHOWN, Force, Json, Model, Picture, Quiet
 from charnn.cli.places import find_run
 from charnn.cli.reading import own_corpus, read_ids, warn_of_lost
 from charnn.errors import UsageError
@@ -30,19 +30,33 @@ def memory(
     model: Model = None,
     text: Annotated[
         Path | None,
-        typer.Option(help="Measure on this file instead; - is stdin.", show_default=False),
+        typer.Option(
+            help="Measure on this file instead; - is stdin.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     context: Annotated[
         int | None,
         typer.Option(
-            min=1, help="The longest context, in tokens.", show_default="512, less in short texts"
+            min=1,
+            help="The longest context, in tokens.",
+            show_default="512, less in short texts",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    targets: Annotated[int, typer.Option(min=1, help="How many tokens are predicted.")] = 1000,
+    targets: Annotated[
+        int, typer.Option(min=1, help="How many tokens are predicted.", rich_help_panel=INPUT)
+    ] = 1000,
     within: Annotated[
-        float, typer.Option(min=0, help="What counts as no loss, in nats per token.")
+        float,
+        typer.Option(
+            min=0, help="What counts as no loss, in nats per token.", rich_help_panel=SHOWN
+        ),
     ] = 0.01,
-    seed: Annotated[int, typer.Option("-s", "--seed", min=0, help="Chooses the targets.")] = 0,
+    seed: Annotated[
+        int, typer.Option("-s", "--seed", min=0, help="Chooses the targets.", rich_help_panel=INPUT)
+    ] = 0,
     output: Picture = None,
     force: Force = False,
     json: Json = False,

@@ -12,7 +12,7 @@ import typer
 from charnn.cli.console import Payload, be_quiet, token_bar, warn
 from charnn.cli.figure import picture_kind, write_picture
 from charnn.cli.inspect.subject import begin_of, open_network, validation_ids
-from charnn.cli.options import Force, Json, Model, Picture, Quiet
+from charnn.cli.options import INPUT, SHOWN, Force, Json, Model, Picture, Quiet
 from charnn.cli.reading import read_ids
 from charnn.errors import InputError, UsageError
 
@@ -41,20 +41,32 @@ def neurons(
         typer.Option(
             help="quote, indent, line-position, word-end, or a regular expression.",
             show_default=False,
+            rich_help_panel=SHOWN,
         ),
     ],
     text: Annotated[
         Path | None,
         typer.Option(
-            help="Read this file; - is stdin.", show_default="the model's validation text"
+            help="Read this file; - is stdin.",
+            show_default="the model's validation text",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    tokens: Annotated[int, typer.Option(min=4, help="Read no more tokens than this.")] = 20_000,
-    top: Annotated[int, typer.Option(min=1, help="How many units are listed and drawn.")] = 5,
+    tokens: Annotated[
+        int, typer.Option(min=4, help="Read no more tokens than this.", rich_help_panel=INPUT)
+    ] = 20_000,
+    top: Annotated[
+        int, typer.Option(min=1, help="How many units are listed and drawn.", rich_help_panel=SHOWN)
+    ] = 5,
     show: Annotated[
-        int, typer.Option(min=0, help="How many tokens are drawn; 0 draws nothing.")
+        int,
+        typer.Option(
+            min=0, help="How many tokens are drawn; 0 draws nothing.", rich_help_panel=SHOWN
+        ),
     ] = 240,
-    seed: Annotated[int, typer.Option("-s", "--seed", min=0, help="Of the chance level.")] = 0,
+    seed: Annotated[
+        int, typer.Option("-s", "--seed", min=0, help="Of the chance level.", rich_help_panel=SHOWN)
+    ] = 0,
     output: Picture = None,
     force: Force = False,
     model: Model = None,

@@ -7,6 +7,7 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, quoted, say
 from charnn.cli.figure import check_free
+from charnn.cli.known import complete_models
 from charnn.cli.options import Force, Quiet
 from charnn.cli.places import find_run
 
@@ -15,7 +16,12 @@ _STDOUT = Path("-")
 
 def report(
     run: Annotated[
-        Path | None, typer.Argument(help="A run or checkpoint.", show_default="the newest run")
+        Path | None,
+        typer.Argument(
+            help="A run or checkpoint.",
+            show_default="the newest run",
+            autocompletion=complete_models,
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The page; - is standard output.")
@@ -32,7 +38,7 @@ def report(
     Loss curves, samples at several temperatures, held-out text painted by its surprise, gates,
     gradients, how far back the model looks, other ways to predict the same text, and all
     settings. The page stands on its own: it fetches nothing, and nothing in it runs.
-    Its pictures need matplotlib: pip install "charnn\\[plot]".
+    Its pictures need matplotlib: pip install "charnn[plot]".
 
     Examples:
         charnn report

@@ -1,0 +1,72 @@
+"""What was probably meant: names near to one that does not exist."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, if any is.
+
+    >>> nearest("trian", ["train", "tokenize"])
+    'train'
+    """
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), 1)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint, or nothing.
+
+    >>> did_you_mean("lsmt", ["lstm", "gru"])
+    'did you mean lstm?'
+    """
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else ""
+
+
+def nearest_path(path: Path) -> Path | None:
+    """What lies where this path does not, and is named most like it; a run or a corpus, too."""
+    folder = path.parent
+    if not folder.is_dir():
+        near = nearest_path(folder)
+        return None if near is None or not near.is_dir() else _within(near, path.name)
+    if (near := _within(folder, path.name)) is not None:
+        return near
+    if len(path.parts) == 1:
+        from charnn.cli.known import known_corpora, known_models
+
+        named = {Path(place).name: Path(place) for place in [*known_models(), *known_corpora()]}
+        near_name = nearest(path.name, named)
+        return named[near_name] if near_name else None
+    return None
+
+
+def _within(folder: Path, name: str) -> Path | None:
+    if (folder / name).exists():
+        return folder / name
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return None
+    near = nearest(name, names)
+    return folder / near if near else None
+
+
+def meant_path(message: str, words: Iterable[str]) -> str:
+    """A hint for an error that says that something is missing.
+
+    Args:
+        message: of the error.
+        words: the command line, of which one is the name of what is missing.
+    """
+    if not re.search(r"\bno such\b", message, re.IGNORECASE):
+        return ""
+    for word in words:
+        typed = word.partition("=")[2] if word.startswith("--") else word
+        if typed and re.search(rf"(?:^|[\s']){re.escape(typed)}(?:$|[\s':,;])", message):
+            path = Path(typed)
+            near = None if path.exists() else nearest_path(path)
+            return f"did you mean {near}?" if near else ""
+    return ""

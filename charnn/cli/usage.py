@@ -1,0 +1,53 @@
+"""What Typer complains of, in one line of ours, with a hint."""
+
+import re
+from typing import Any
+
+import typer
+
+from charnn.cli.suggest import did_you_mean, nearest
+
+
+def one_line(error: typer.TyperException) -> str:
+    """What was typed wrong, and what was probably meant, or where to look."""
+    context = getattr(error, "ctx", None)
+    message = _plain(error.message if hasattr(error, "option_name") else error.format_message())
+    return f"{message}; {_hint(error, context)}"
+
+
+def _plain(message: str) -> str:
+    message = " ".join(message.split()).replace("Value error, ", "").rstrip(".")
+    message = re.sub(r"Input should be a valid (integer|number).*", _wanted, message)
+    message = re.sub(r"^(Invalid value for|Missing option|Option) '(-[^']*)'", r"\1 \2", message)
+    message = re.sub(r"argument '(\w+)'", lambda found: f"argument {found[1].upper()}", message)
+    return message[:1].lower() + message[1:]
+
+
+def _wanted(found: re.Match[str]) -> str:
+    return {"integer": "a whole number is wanted", "number": "a number is wanted"}[found[1]]
+
+
+def _hint(error: Any, context: Any) -> str:
+    if context is None:
+        return "charnn --help tells all"
+    if message := re.search(r"'(.*)' is not one of (.*)", error.message):
+        known = re.findall(r"'([^']*)'", message[2])
+        if hint := did_you_mean(message[1], known):
+            return hint
+    if hint := _option_hint(getattr(error, "option_name", ""), context.command):
+        return hint
+    return f"{context.command_path} --help tells all"
+
+
+def _option_hint(name: str, command: Any) -> str:
+    """The option that is named most like one that does not exist."""
+    names = [name for param in command.params if not param.hidden for name in _long(param)] + [
+        "--help"
+    ]
+    return "" if name in names or not nearest(name, names) else did_you_mean(name, names)
+
+
+def _long(param: Any) -> list[str]:
+    if param.param_type_name != "option":
+        return []
+    return [name for name in (*param.opts, *param.secondary_opts) if name.startswith("--")]
