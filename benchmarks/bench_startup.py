@@ -1,11 +1,16 @@
-"""Whole cold processes against ``python -c "import torch"``, taking turns.
+"""Whole cold processes against ``python -c "import torch"``, and against a bare Typer program.
 
     python benchmarks/bench_startup.py [--rounds 11]
 
-The model that generates is a 2 x 256 LSTM on characters, made on the spot with random weights.
+All take turns. The model that generates is a 2 x 256 LSTM on characters, made on the spot with
+random weights. The bare program has one command without options; ``--help``, ``--nose`` and
+completion are measured against its own. Processor time is told beside the clock's, because it says
+more on a machine that is busy.
 """
 
 import argparse
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,51 +40,79 @@ def make_checkpoint(run: Path) -> None:
     link(run, "best", write_checkpoint(run, config, weights, tokenizer))
 
 
-def seconds(command: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
+BARE = """\
+import typer
+
+app = typer.Typer()
 
 
-def compare_imports(rounds: int) -> None:
-    """``import charnn`` beside the bare interpreter and ``import numpy``, taking turns."""
-    codes = ("pass", "import charnn", "import numpy")
-    times: dict[str, list[float]] = {code: [] for code in codes}
-    for _ in range(rounds + 1):  # the first round warms up
-        for code in codes:
-            times[code].append(seconds([sys.executable, "-c", code]))
-    medians = {code: statistics.median(measured[1:]) for code, measured in times.items()}
-    print(f"\n{'':<24}  seconds  of `python -c pass`")
-    for code, median in medians.items():
-        print(f"{code:<24}  {median:7.3f}  {median / medians['pass']:19.3f}")
+@app.command()
+def hello() -> None:
+    print("hello")
+
+
+app(prog_name="bare")
+"""
+
+
+def seconds(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """What a process takes: by the clock, and of the processor."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=False, capture_output=True, env={**os.environ, **environment})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, used
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=11)
     rounds = parser.parse_args().rounds
-    python, charnn = sys.executable, str(Path(sys.executable).parent / "charnn")
+    python = sys.executable
+    charnn = [python, "-m", "charnn"]
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
+        run, program = Path(folder) / "checkpoints" / "run", Path(folder) / "bare.py"
         make_checkpoint(run)
+        program.write_text(BARE)
+        bare = [python, str(program)]
+        asks = {"_CHARNN_COMPLETE": "bash"}
+        bare_asks = {"_BARE_COMPLETE": "complete_bash", "COMP_WORDS": "bare --", "COMP_CWORD": "1"}
         commands = {
-            "import torch": [python, "-c", "import torch"],
-            "import numpy": [python, "-c", "import numpy"],
-            "charnn --help": [charnn, "--help"],
-            "charnn generate -n 200": [charnn, "generate", "-n", "200", "-m", str(run)],
-        }
-        times = {name: [seconds(command)] for name, command in commands.items()}  # warm-up
-        for measured in times.values():
-            measured.clear()
-        for _ in range(rounds):
-            for name, command in commands.items():
-                times[name].append(seconds(command))
-    base = statistics.median(times["import torch"])
-    print(f"{'':<24}  seconds  of `import torch`   (medians of {rounds})")
-    for name, measured in times.items():
-        median = statistics.median(measured)
-        print(f"{name:<24}  {median:7.3f}  {median / base:17.3f}")
-    compare_imports(rounds)
+            "import torch": ([python, "-c", "import torch"], {}, "import torch"),
+            "import numpy": ([python, "-c", "import numpy"], {}, "import torch"),
+            "charnn generate -n 200": (
+                [*charnn, "generate", "-n", "200", "-m", str(run)], {}, "import torch",
+            ),
+            "python -c pass": ([python, "-c", "pass"], {}, "python -c pass"),
+            "import charnn": ([python, "-c", "import charnn"], {}, "python -c pass"),
+            "bare": (bare, {}, "bare"),
+            "charnn --version": ([*charnn, "--version"], {}, "bare"),
+            "bare --help": ([*bare, "--help"], {}, "bare --help"),
+            "charnn --help": ([*charnn, "--help"], {}, "bare --help"),
+            "charnn train --help": ([*charnn, "train", "--help"], {}, "bare --help"),
+            "bare --nose": ([*bare, "--nose"], {}, "bare --nose"),
+            "charnn trian": ([*charnn, "trian"], {}, "bare --nose"),
+            "charnn train --nose": ([*charnn, "train", "--nose"], {}, "bare --nose"),
+            "bare --<Tab>": (bare, bare_asks, "bare --<Tab>"),
+            "charnn <Tab>": ([*charnn, ""], asks, "bare --<Tab>"),
+            "charnn train --<Tab>": ([*charnn, "train", "--"], asks, "bare --<Tab>"),
+            "charnn generate -m <Tab>": ([*charnn, "generate", "-m", ""], asks, "bare --<Tab>"),
+        }  # fmt: skip
+        times = {name: [] for name in commands}
+        for turn in range(rounds + 1):
+            for name, (command, environment, _) in commands.items():
+                measured = seconds(command, environment)
+                if turn:  # the first warms up
+                    times[name].append(measured)
+    print(f"{'':<26}  seconds  processor   ratio  processor's   to   (medians of {rounds})")
+    for name, (_, _, base) in commands.items():
+        (wall, used), (wall_base, used_base) = (
+            map(statistics.median, zip(*times[one], strict=True)) for one in (name, base)
+        )
+        print(
+            f"{name:<26}  {wall:7.3f}  {used:9.3f}  {wall / wall_base:6.3f}  "
+            f"{used / used_base:11.3f}   {base}"
+        )
 
 
 if __name__ == "__main__":

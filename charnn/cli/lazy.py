@@ -49,6 +49,13 @@ def _told_of(context: Any) -> Iterator[None]:
         raise
 
 
+def _unset(option: Any) -> Any:
+    """The help option with a default that needs no pydantic, which takes long to import."""
+    if option is not None:
+        option.default = False
+    return option
+
+
 def _help(command: Any, context: Any) -> str:
     from charnn.cli.manual.terminal import help_of
 
@@ -62,10 +69,15 @@ class Command(SettableCommand):
         """What ``--help`` writes."""
         return _help(self, ctx)
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """``--help`` itself."""
+        return _unset(super().get_help_option(ctx))
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options."""
         with _told_of(ctx):
-            return super().parse_args(ctx, args)
+            read: list[str] = super().parse_args(ctx, args)
+            return read
 
 
 class Group(typer.core.TyperGroup):
@@ -108,11 +120,16 @@ class Group(typer.core.TyperGroup):
             Payload().write(self.get_help(ctx) + "\n")
             raise typer.Exit(2)
         with _told_of(ctx):
-            return super().parse_args(ctx, args)
+            read: list[str] = super().parse_args(ctx, args)
+            return read
 
     def get_help(self, ctx: Any) -> str:
         """What ``--help`` writes."""
         return _help(self, ctx)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """``--help`` itself."""
+        return _unset(super().get_help_option(ctx))
 
 
 def group_of(members: Mapping[str, Lazy]) -> type[Group]:

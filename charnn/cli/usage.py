@@ -20,6 +20,7 @@ def _plain(message: str) -> str:
     message = re.sub(r"Input should be a valid (integer|number).*", _wanted, message)
     message = re.sub(r"^(Invalid value for|Missing option|Option) '(-[^']*)'", r"\1 \2", message)
     message = re.sub(r"argument '(\w+)'", lambda found: f"argument {found[1].upper()}", message)
+    message = message.replace("Input should be", "it should be")
     return message[:1].lower() + message[1:]
 
 

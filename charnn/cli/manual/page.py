@@ -138,7 +138,8 @@ def _option(param: Any, context: Any) -> Entry:
         names = [" / ".join((*param.opts, *param.secondary_opts))]
     else:
         names = sorted(param.opts, key=lambda name: name.startswith("--"))
-    value, extra = "", list[str]()
+    value = ""
+    extra: list[str] = []
     if not param.is_flag:
         value, extra = _value(param, context)
     if param.multiple:

@@ -66,8 +66,7 @@ def _lines(page: Page, others: list[Page]) -> Iterator[str]:
     yield from _table("FILES", _FILES)
     if others:
         yield ".SH SEE ALSO"
-        pages = [rf"\fB{_text(manual_name(other.command))}\fR(1)" for other in others]
-        yield ",\n".join(pages)
+        yield ",\n".join(rf"\fB{_text(manual_name(one.command))}\fR(1)" for one in others)
 
 
 def _table(title: str, rows: dict[str, str]) -> Iterator[str]:
