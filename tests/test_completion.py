@@ -164,7 +164,7 @@ class Terminal:
         leader, follower = pty.openpty()
         self._leader, self.seen = leader, ""
         subprocess.run(["stty", "cols", "200", "rows", "50"], stdin=follower, check=True)
-        known = {**os.environ, "TERM": "vt100", "PS1": "ready> ", **environment}
+        known = {**os.environ, "TERM": "xterm", "PS1": "ready> ", **environment}
         self._run = subprocess.Popen(
             ["setsid", "--ctty", *command],
             stdin=follower, stdout=follower, stderr=follower, env=known,
@@ -180,6 +180,12 @@ class Terminal:
         while text not in self.seen[begin:]:
             assert select.select([self._leader], [], [], 120)[0], (text, self.seen)
             self.seen += os.read(self._leader, 4096).decode("utf-8", "replace")
+
+    def completed(self, keys: str) -> str:
+        """What a line has become: it is printed, as words, between brackets."""
+        self.press(keys + "\x05 '>]'\x01printf '%s ' '[<' \n")  # to its end, to its beginning
+        self.until(">] ")
+        return self.seen.rpartition("[< ")[2].partition(" >]")[0]
 
     def close(self) -> None:
         os.killpg(self._run.pid, signal.SIGKILL)
@@ -216,12 +222,9 @@ def test_bash_on_a_terminal(place, on_path):
     shell.until("ready> ")
     shell.press(f"source {SCRIPTS / 'charnn.bash'}\n")
     shell.until("ready> ")
-    shell.press("charnn tra\t")
-    shell.until("charnn train ")
-    shell.press("--mi\t")
-    shell.until("--minutes ")
-    shell.press("\x15charnn tokenize my\t")  # no answer of ours: the shell's own file names
-    shell.until("my\\ text.txt ")
+    assert shell.completed("charnn tra\t--mi\t") == "charnn train --minutes"
+    # No answer of ours: the shell's own file names.
+    assert shell.completed("charnn tokenize my\t") == "charnn tokenize my text.txt"
     shell.close()
 
 
@@ -233,14 +236,9 @@ def test_zsh_on_a_terminal(place, on_path):
         f"autoload -Uz compinit; compinit -u -D; source {SCRIPTS / 'charnn.zsh'}; print lo''aded\n"
     )
     shell.until("loaded")
-    shell.press("charnn tra\t")
-    shell.until("train ")
-    shell.press("--mi\t")
-    shell.until("nutes ")
-    shell.press("\x15charnn generate -m nov\t")
-    shell.until("novel ")
-    shell.press("\x15charnn tokenize my\t")
-    shell.until("my\\ text.txt ")
+    assert shell.completed("charnn tra\t--mi\t") == "charnn train --minutes"
+    assert shell.completed("charnn generate -m nov\t") == "charnn generate -m novel"
+    assert shell.completed("charnn tokenize my\t") == "charnn tokenize my text.txt"
     shell.close()
 
 
