@@ -26,6 +26,7 @@ from charnn.architecture import ModelConfig
 from charnn.cli import app as program
 from charnn.cli.options import given_options
 from charnn.training import recipe
+from charnn.training import run as run_folder
 from charnn.training.config import TrainingConfig
 
 ROOT = typer.main.get_command(program.app)
@@ -464,6 +465,11 @@ BUDGETS = [
 def test_a_printed_file_keeps_the_budget(typed, told, text, run):
     options = tomllib.loads(printed(run, "corpus.txt", *typed, "--threads", "1"))
     assert {key: options[key] for key in ("minutes", "steps", "epochs") if key in options} == told
+
+
+def test_a_run_without_a_budget_tells_the_default(corpus):
+    told = run_folder.settings(corpus, ModelConfig(), TrainingConfig())
+    assert tomllib.loads(told)["minutes"] == TrainingConfig.default_minutes
 
 
 RUNS: dict[str, Any] = {
