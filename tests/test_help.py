@@ -309,6 +309,12 @@ NOT_RUN = {
     "charnn evaluate --dynamic --split test": "the small corpus has no test split",
     "charnn inspect neurons --find quote": "the small corpus has no quotation marks",
     'charnn inspect neurons --find "[0-9]+" --json': "the small corpus has no digits",
+    "charnn inspect memory -m fables --context 1024 --targets 4000 -o memory.png": (
+        "the small corpus is too short"
+    ),
+    "charnn corpus fetch tinyshakespeare": "needs the network",
+    "charnn corpus fetch text8 -o /data/text8.txt": "needs the network",
+    "charnn corpus fetch wikitext-2 --json": "needs the network",
 }
 
 
@@ -316,10 +322,18 @@ def stages(example: str) -> list[str]:
     return [stage.strip() for stage in re.split(r""" \| (?=(?:[^"]*"[^"]*")*[^"]*$)""", example)]
 
 
+def redirected(stage: str) -> tuple[str, str]:
+    """A command, and the file that its output goes to."""
+    command, _, file = stage.partition(" > ")
+    return command, file
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_can_be_parsed(example):
+def test_every_example_can_be_parsed(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text("steps = 2\n")
     for stage in stages(example):
-        name, *words = shlex.split(stage)
+        name, *words = shlex.split(redirected(stage)[0])
         if name != "charnn":
             continue
         command, context = COMMANDS[0]
@@ -344,6 +358,7 @@ def furnished(workplace, tmp_path_factory):
         shutil.copytree(folder / "checkpoints/text", folder / "checkpoints" / run, symlinks=True)
     shutil.copytree(folder / "corpora/text", folder / "corpora/fables")
     (folder / "books").mkdir()
+    (folder / "run.toml").write_text('corpus = "corpora/text"\n')
     names = ("corpus", "letter", "letters", "novel", "mixed", "other", "poems", "books/one")
     for name in names:
         (folder / f"{name}.txt").write_text(text)
@@ -375,7 +390,8 @@ def test_examples_run(example, furnished, tmp_path, monkeypatch):
         if not stage.startswith("charnn "):
             data = subprocess.run(stage, shell=True, input=data, capture_output=True).stdout
             continue
-        words = shortened(shlex.split(stage)[1:])
+        command, file = redirected(stage)
+        words = shortened(shlex.split(command)[1:])
         words = [path for word in words for path in globbed(word)]
         written, talk = io.TextIOWrapper(io.BytesIO()), io.StringIO()
         monkeypatch.setattr("sys.argv", ["charnn", *words])
@@ -386,3 +402,5 @@ def test_examples_run(example, furnished, tmp_path, monkeypatch):
         written.flush()
         data = written.buffer.getvalue()
         assert code == 0, talk.getvalue()
+        if file:
+            Path(file).write_bytes(data)
