@@ -25,6 +25,7 @@ from charnn.text.base import (
     split_documents,
 )
 from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.pieces import MOST_BYTES, UNKNOWN, read_pieces
 from charnn.text.vocabulary import UNKNOWN_TEXT
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 #: sentencepiece writes a space as this; where a text has one of its own, it is spelled in bytes.
 _SPACE = "▁"
+_MARK = _SPACE.encode()
 
 #: Lines are cut here (characters), since sentencepiece drops long ones when it learns.
 _LINE_CHARACTERS = 1000
@@ -82,26 +84,22 @@ class SubwordTokenizer(Tokenizer):
     def __init__(self, model: bytes, end_text: str | None = None) -> None:
         import sentencepiece
 
+        pieces = read_pieces(model)
         processor: SentencePieceProcessor = sentencepiece.SentencePieceProcessor()
-        processor.LoadFromSerializedProto(model)
+        processor.LoadFromSerializedProto(pieces.to_model())
         self._processor = processor
         self._model = model
         self.end_text = end_text
-        size = processor.get_piece_size()
-        spelled = [id for id in range(size) if processor.is_byte(id)]
-        self.stand_ins = range(spelled[0], spelled[-1] + 1) if spelled else range(0)
-        table: list[bytes] = []
-        for id in range(size):
-            piece = processor.id_to_piece(id)
-            if processor.is_byte(id):
-                table.append(bytes([int(piece[3:5], 16)]))
-            elif processor.is_unknown(id):
-                table.append(UNKNOWN_TEXT.encode())
-            else:
-                table.append(piece.replace(_SPACE, " ").encode())
-        self._spelled_space = [processor.piece_to_id(f"<0x{x:02X}>") for x in _SPACE.encode()]
+        self.stand_ins = pieces.spelled
+        self._spelled_space = [pieces.spelled[byte] for byte in _MARK]
+        table = [
+            UNKNOWN_TEXT.encode() if kind == UNKNOWN else text.replace(_MARK, b" ")
+            for text, kind in zip(pieces.texts, pieces.types, strict=True)
+        ]
+        for byte, id in enumerate(pieces.spelled):
+            table[id] = bytes([byte])
         if end_text is not None:
-            self.end_id = size
+            self.end_id = len(table)
             table.append(end_text.encode())
         self.token_bytes = tuple(table)
 
@@ -204,8 +202,9 @@ class SubwordTokenizer(Tokenizer):
         if not (end_text is None or isinstance(end_text, str)):
             raise ValueError("end_text is malformed")
         try:
-            return cls(path.read_bytes(), end_text)
-        except (OSError, RuntimeError) as error:
+            with path.open("rb") as file:
+                return cls(file.read(MOST_BYTES + 1), end_text)
+        except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"cannot read the sentencepiece model {path}: {error}") from None
 
 
