@@ -26,8 +26,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def to_json(value: Any) -> str:
-    """JSON for people: indented, not escaped, never NaN."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON for people: indented, never NaN, and nothing escaped but what UTF-8 cannot hold."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(path: Path) -> str:

@@ -58,7 +58,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str | bytes) -> tuple[list[int],
     """The ids of a prompt, and what of it the vocabulary lacks: that is skipped, not refused.
 
     Raises:
-        InputError: it is no UTF-8.
+        InputError: it is a ``str`` with half a surrogate pair.
     """
     tally = UnknownTally()
     return tokenizer.encode(prompt, tally, tokenizer.prompt_policy), tally

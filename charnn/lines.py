@@ -6,7 +6,6 @@ a figure, a line that breaks off is strange, and the costs of all lines add up t
 file under a model that forgets at each line end.
 """
 
-import codecs
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from charnn.errors import InputError
 from charnn.score import characters_of
 from charnn.step import State, StepModel, pad, select_rows
 from charnn.text.base import Tokenizer, UnknownTally
@@ -27,6 +27,9 @@ _SLACK = 16
 
 #: Longer lines (bytes) are read piece by piece, so that only the line itself is ever kept.
 _LONG_BYTES = 1 << 16
+
+#: A line (bytes) is kept as a whole, so there is an end to it.
+_LONGEST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,10 @@ class LineScorer:
         return ids_T, self.unknown.count - before
 
     def _encode(self, line: bytes) -> Iterator[NDArray[np.int64]]:
-        """The ids of a line, piece by piece; bytes that are no text become U+FFFD."""
+        """The ids of a line, piece by piece."""
         if not self._has_line_end:
             line = line.removesuffix(b"\n")
         pieces = (line[n : n + _LONG_BYTES] for n in range(0, len(line), _LONG_BYTES))
-        if self._tokenizer.kind != "byte":
-            pieces = (text.encode() for text in codecs.iterdecode(pieces, "utf-8", "replace"))
         yield from self._tokenizer.encode_stream(
             pieces, self.unknown, self._tokenizer.prompt_policy
         )
@@ -195,23 +196,38 @@ def _sum(a: ScoredLine, b: ScoredLine) -> ScoredLine:
     return ScoredLine(a.nats + b.nats, tokens, characters, 0, bytes=a.bytes + b.bytes)
 
 
-def whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+def whole_lines(chunks: Iterable[bytes], name: str = "") -> Iterator[list[bytes]]:
     """Cut a stream after each line feed, and nowhere else: the lines that each chunk completes.
 
     Nothing is waited for but the end of a line, and no more than one unfinished line is kept.
+
+    Args:
+        chunks: the stream.
+        name: what it is called.
+
+    Raises:
+        InputError: a line is longer than 64 MiB.
 
     >>> list(whole_lines([b"one\\r\\n\\ntw", b"o\\nthr", b"ee"]))
     [[b'one\\r\\n', b'\\n'], [b'two\\n'], [b'three']]
     """
     held = bytearray()
+    count = 0
     for chunk in chunks:
         first = chunk.find(b"\n") + 1
+        if len(held) + (first or len(chunk)) > _LONGEST_BYTES:
+            raise InputError(
+                f"{name}: line {count + 1} is longer than {_LONGEST_BYTES >> 20} MiB",
+                "charnn evaluate --text reads a text of any length as one",
+            )
         if not first:
             held += chunk
             continue
         held += chunk[:first]
         *others, last = chunk[first:].split(b"\n")
-        yield [bytes(held), *(line + b"\n" for line in others)]
+        lines = [bytes(held), *(line + b"\n" for line in others)]
+        count += len(lines)
+        yield lines
         held = bytearray(last)
     if held:
         yield [bytes(held)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from charnn.data.config import SourceConfig
 from charnn.errors import CheckpointError, CorpusError, UsageError
-from charnn.text.config import TokenizerConfig
+from charnn.text.config import InvalidPolicy, TokenizerConfig
 
 if TYPE_CHECKING:
     from charnn.checkpoint import Checkpoint
@@ -126,6 +126,7 @@ def open_corpus(
     *,
     begin: "Checkpoint | None" = None,
     extend: bool = False,
+    errors: InvalidPolicy = "bytes",
     make: MakeCorpus = _tokenize,
 ) -> "TokenizedCorpus":
     """Open a tokenized corpus; or tokenize a text into ``corpora/NAME``.
@@ -135,12 +136,13 @@ def open_corpus(
         name: what a corpus that is made is called; the text's own name, if none is given.
         begin: the model that training begins with, whose tokenizer is taken.
         extend: whether that gets the symbols that it lacks.
+        errors: what becomes of bytes that are no UTF-8.
         make: what tokenizes.
 
     Raises:
         CorpusError: there is neither, or the corpus is damaged.
         CorpusExistsError: ``corpora/NAME`` holds another corpus.
-        UsageError: a tokenized corpus is to be extended.
+        UsageError: a tokenized corpus is to be extended, or read otherwise.
     """
     from charnn.data.store import TokenizedCorpus, is_corpus
 
@@ -150,12 +152,18 @@ def open_corpus(
                 f"{path} is tokenized already, so --extend-vocabulary comes too late",
                 "give it to charnn tokenize --like",
             )
+        if errors != "bytes":
+            raise UsageError(
+                f"{path} is tokenized already, so --errors comes too late",
+                "give it to charnn tokenize",
+            )
         return TokenizedCorpus.open(path)
     if not path.exists():
         raise CorpusError(f"no such corpus or text: {path}", "charnn tokenize makes one of a text")
     like = None if begin is None else begin.tokenizer
     target = CORPORA / (name or corpus_name(path))
-    return make(SourceConfig((path,)), TokenizerConfig(), target, like=like, extend=extend)
+    source = SourceConfig((path,), errors=errors)
+    return make(source, TokenizerConfig(), target, like=like, extend=extend)
 
 
 def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":

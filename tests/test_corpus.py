@@ -145,7 +145,7 @@ def test_what_is_no_text_is_named(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     with pytest.raises(InputError, match=r"picture\.png.*invalid at byte 0"):
-        tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "out")
+        tokenize_corpus(SourceConfig((path,), errors="strict"), TokenizerConfig(), tmp_path / "out")
     corpus, _ = tokenize_corpus(SourceConfig((path,)), TokenizerConfig("byte"), tmp_path / "out")
     assert corpus.header.splits["train"].exact
 

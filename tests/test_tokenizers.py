@@ -205,13 +205,6 @@ def test_special_text_inside_user_data_stays_text():
     assert one.unknown_id not in one.encode(" <unk> a a")
 
 
-def test_what_is_not_utf8_is_named_by_its_byte():
-    with pytest.raises(InputError, match="invalid at byte 3"):
-        CHAR.encode(b"abc\xff\xfe")
-    with pytest.raises(InputError, match="invalid at byte 2"):
-        list(CHAR.encode_stream([b"ab\xe4", b"\xb8"]))
-
-
 def test_ids_out_of_range_are_refused():
     for id in (-1, CHAR.vocabulary_size):
         with pytest.raises(InputError, match="not in 0"):

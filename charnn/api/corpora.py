@@ -10,7 +10,7 @@ from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CorpusExistsError
 from charnn.places import CORPORA, corpus_name, find_tokenizer
-from charnn.text.config import TokenizerConfig
+from charnn.text.config import InvalidPolicy, TokenizerConfig
 
 _TOKENIZER = Options(TokenizerConfig)
 
@@ -26,6 +26,7 @@ def tokenize(
     validation: Place | Sequence[Place] = (),
     test: Place | Sequence[Place] = (),
     validation_share: float = 0.1,
+    errors: InvalidPolicy = "bytes",
     force: bool = False,
     **options: Unpack[TokenizerOptions],
 ) -> TokenizedCorpus:
@@ -42,6 +43,8 @@ def tokenize(
         validation: validate on these files, not on the end of the text.
         test: keep these files as test split.
         validation_share: the share that is cut from the end for validation.
+        errors: bytes that are no UTF-8: "bytes" keeps them, "replace" makes them U+FFFD, "strict"
+            refuses the text.
         force: replace a corpus of that name.
 
     Examples:
@@ -55,8 +58,11 @@ def tokenize(
     """
     (config,) = _TOKENIZER.read(options)
     check("document", document, DocumentMode)
+    check("errors", errors, InvalidPolicy)
     trained = _paths(sources)
-    source = SourceConfig(trained, _paths(validation), _paths(test), validation_share, document)
+    source = SourceConfig(
+        trained, _paths(validation), _paths(test), validation_share, document, errors
+    )
     tokenizer = None if like is None else find_tokenizer(Path(like))
     target = CORPORA / corpus_name(trained[0]) if output is None else Path(output)
     try:

@@ -14,6 +14,7 @@ from charnn.checkpoint import read_checkpoint
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
 from charnn.places import find_corpus, find_run, open_corpus, run_place
+from charnn.text.config import InvalidPolicy
 from charnn.training.config import Size, TrainingConfig
 from charnn.training.counting import count
 from charnn.training.events import Ended, Event
@@ -31,6 +32,7 @@ def train(
     *,
     cell: Literal[CellName, "ngram"] | None = None,
     size: Size = "auto",
+    errors: InvalidPolicy = "bytes",
     output: Place | None = None,
     log_dir: Place | None = None,
     on_event: Callable[[Event], object] | None = None,
@@ -52,6 +54,8 @@ def train(
             tokenized corpus, or else the bundled fables.
         cell: the recurrent cell (``lstm`` without it), or ``ngram``: count instead of learning.
         size: of the model; ``auto`` goes by the text, the budget and the machine.
+        errors: bytes of a text that are no UTF-8: "bytes" keeps them, "replace" makes them U+FFFD,
+            "strict" refuses the text.
         output: the run's folder.
         log_dir: log for TensorBoard into this folder, too.
         on_event: is told what happens: an event of ``charnn.training.events``.
@@ -71,6 +75,7 @@ def train(
     model, ngram, training = _NEW.read(options)
     check("cell", cell, Literal[CellName, "ngram"] | None)
     check("size", size, Size)
+    check("errors", errors, InvalidPolicy)
     named = {"cell": cell, "corpus": corpus, "output": output, "log_dir": log_dir}
     given = {*options, *(name for name, value in named.items() if value is not None)}
     if size != "auto":
@@ -82,7 +87,7 @@ def train(
         begin = read_checkpoint(find_run(Path(training.from_checkpoint)))
     if not isinstance(corpus, TokenizedCorpus):
         path = find_corpus(None if corpus is None else Path(corpus))
-        corpus = open_corpus(path, begin=begin, extend=training.extend_vocabulary)
+        corpus = open_corpus(path, begin=begin, extend=training.extend_vocabulary, errors=errors)
     folder, name = run_place(None if output is None else Path(output), corpus)
     if cell == "ngram":
         return load(count(corpus, ngram, folder, name).run)

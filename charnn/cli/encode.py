@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, warn
-from charnn.cli.options import Model, Quiet
+from charnn.cli.options import Errors, Model, Quiet
 from charnn.cli.places import chunks_of, find_tokenizer
 from charnn.errors import InputError
 
@@ -17,7 +17,13 @@ Input = Annotated[
 ]
 
 
-def encode(file: Input = None, model: Model = None, quiet: Quiet = False) -> None:
+#: An id has no more.
+_DIGITS = 10
+
+
+def encode(
+    file: Input = None, errors: Errors = "bytes", model: Model = None, quiet: Quiet = False
+) -> None:
     """Turn text into ids: decimal numbers between spaces.
 
     -m also takes a tokenized corpus.
@@ -33,7 +39,7 @@ def encode(file: Input = None, model: Model = None, quiet: Quiet = False) -> Non
     tokenizer = find_tokenizer(model)
     payload = Payload()
     tally = UnknownTally()
-    for ids in tokenizer.encode_stream(chunks_of(file), tally):
+    for ids in tokenizer.encode_stream(chunks_of(file, errors), tally):
         payload.write("".join(f"{id} " for id in ids.tolist()))
     payload.write("\n")
     if tally.count:
@@ -61,11 +67,13 @@ def _numbers(chunks: Iterable[bytes]) -> Iterator[list[int]]:
     for chunk in itertools.chain(chunks, [b"\n"]):
         words = (held + chunk).split()
         held = b"" if chunk[-1:].isspace() or not words else words.pop()
+        if len(held) > _DIGITS:
+            _number(held)  # is none, so the rest of it need not be kept
         yield [_number(word) for word in words]
 
 
 def _number(word: bytes) -> int:
-    if not (word.isdigit() and len(word) <= 10):
+    if not (word.isdigit() and len(word) <= _DIGITS):
         shown = word[:20].decode("utf-8", "backslashreplace")
         raise InputError(f"not an id: {shown!r}", "decode reads decimal numbers")
     return int(word)

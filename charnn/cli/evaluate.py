@@ -8,10 +8,11 @@ import typer
 from charnn.adaptation.config import AdaptationConfig
 from charnn.cli.console import Payload, be_quiet, facts, token_bar
 from charnn.cli.known import complete_models
-from charnn.cli.options import INPUT, OUTPUT, Json, Quiet, spread_configs
+from charnn.cli.options import INPUT, OUTPUT, Errors, Json, Quiet, spread_configs
 from charnn.cli.places import Inputs, find_run
 from charnn.cli.reading import own_corpus, read_ids
 from charnn.errors import CorpusError, UsageError
+from charnn.text.config import InvalidPolicy
 
 if TYPE_CHECKING:
     from charnn.baselines import Baseline
@@ -52,6 +53,7 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    errors: Errors = "bytes",
     baselines: Annotated[
         bool | None,
         typer.Option(
@@ -100,6 +102,8 @@ def evaluate(
     be_quiet(quiet)
     if text is not None and split is not None:
         raise UsageError("--text and --split exclude each other")
+    if text is None and errors != "bytes":
+        raise UsageError("--errors is about a text: --text FILE")
     payload = Payload()
     name = (split or "validation") if text is None else str(text)
     wanted = baselines if baselines is not None else not json
@@ -109,7 +113,7 @@ def evaluate(
         source = text if text is None or not several else inputs.path(text)
         for path in checkpoints or [find_run(None)]:
             model = open_model(find_run(path))
-            one = measure(model, name, source, adaptation, find_corpus=wanted)
+            one = measure(model, name, source, adaptation, find_corpus=wanted, errors=errors)
             measured.append(one)
             if json:
                 told = {"adaptation": adaptation.name, "settings": one.settings, "baseline": None}
@@ -134,6 +138,7 @@ def measure(
     adaptation: AdaptationConfig = _PLAIN,
     *,
     find_corpus: bool = True,
+    errors: InvalidPolicy = "bytes",
 ) -> "Measured":
     """Evaluate a model.
 
@@ -143,6 +148,7 @@ def measure(
         text: a file instead; - is standard input.
         adaptation: whether it adapts to what it reads.
         find_corpus: whether its corpus is looked for where a file is read.
+        errors: what becomes of bytes of it that are no UTF-8.
     """
     from charnn.cli.comparison import Measured, kind_of
 
@@ -153,7 +159,7 @@ def measure(
         ids_T: Any = corpus.tokens(name)
         unknown, exact = header[name].unknown, header[name].exact
     else:
-        ids_T, tally = read_ids(model, text)
+        ids_T, tally = read_ids(model, text, errors=errors)
         unknown, exact = tally.count, model.tokenizer.exact
         corpus = _known_corpus(model) if find_corpus else None
     result = _evaluate(_adapting(model, adaptation), model.tokenizer, ids_T, unknown, exact)

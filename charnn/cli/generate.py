@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charnn.cli.console import Payload, be_quiet, fail, say, warn
-from charnn.cli.options import INPUT, Json, Model, Quiet, spread_configs
-from charnn.cli.places import find_run
+from charnn.cli.options import INPUT, Errors, Json, Model, Quiet, spread_configs
+from charnn.cli.places import find_run, standard_input
 from charnn.decode.config import (
     BeamConfig,
     Decoding,
@@ -20,6 +20,7 @@ from charnn.decode.config import (
     SamplingConfig,
 )
 from charnn.errors import CharnnError, InputError, UsageError
+from charnn.text.config import InvalidPolicy
 
 if TYPE_CHECKING:
     from charnn.context import Context
@@ -48,6 +49,10 @@ PromptFile = Annotated[
 ]
 
 
+#: Bytes; a prompt is kept as a whole.
+_LONGEST_PROMPT = 1 << 24
+
+
 @spread_configs
 def generate(
     generation: GenerationConfig,
@@ -71,6 +76,7 @@ def generate(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    errors: Errors = "bytes",
     echo: Annotated[
         bool, typer.Option(help="Write the prompt before what follows it.", rich_help_panel=INPUT)
     ] = True,
@@ -96,7 +102,7 @@ def generate(
     decoding = Decoding(generation, sampling, guide, beam)
     if interactive and (prompt is not None or file is not None):
         raise UsageError("--interactive asks for prompts; --prompt and --file give one")
-    text = b"" if interactive else read_prompt_option(prompt, file)
+    text = b"" if interactive else read_prompt_option(prompt, file, errors)
     opened = open_model(find_run(model))
     before = load_context(state, opened.checkpoint, opened.step_model) if state else None
     if not interactive:
@@ -154,7 +160,7 @@ def _show(
     from charnn.generation import Piece, goes_in_circles
 
     shown = prompt.decode("utf-8", "replace")
-    texts = _Texts(payload, shown if echo else "")
+    texts = _Texts(payload, prompt if echo else b"")
     told = False
     for one in written:
         if isinstance(one, Piece):
@@ -190,8 +196,12 @@ def _typed_prompts() -> Iterator[str]:
     if sys.stdin is None:
         return
     if not sys.stdin.isatty():
-        for line in sys.stdin.buffer:
-            yield line.decode("utf-8", "surrogateescape").removesuffix("\n")
+        while line := sys.stdin.buffer.readline(_LONGEST_PROMPT + 1):
+            yield (
+                _bounded(line, "standard input")
+                .decode("utf-8", "surrogateescape")
+                .removesuffix("\n")
+            )
         return
     import contextlib
     import readline
@@ -223,7 +233,7 @@ def _typed_prompts() -> Iterator[str]:
 class _Texts:
     """Writes texts one after the other: the current one as it comes, the others in their turn."""
 
-    def __init__(self, payload: Payload, prompt: str) -> None:
+    def __init__(self, payload: Payload, prompt: bytes) -> None:
         self._payload, self._prompt = payload, prompt
         self._waiting: dict[int, list[str]] = {}
         self._finished: set[int] = set()
@@ -249,24 +259,47 @@ class _Texts:
 
     def _write(self) -> None:
         if not self._begun:
-            self._payload.write(("\n" if self._current else "") + self._prompt)
+            self._payload.write((b"\n" if self._current else b"") + self._prompt)
             self._begun = True
         for text in self._waiting.pop(self._current, ()):
             self._payload.write(text)
 
 
-def read_prompt_option(prompt: str | None, file: Path | None) -> bytes:
-    """The prompt's bytes, from wherever it comes."""
+def read_prompt_option(
+    prompt: str | None, file: Path | None, errors: InvalidPolicy = "bytes"
+) -> bytes:
+    """The prompt's bytes, from wherever it comes.
+
+    Raises:
+        UsageError: it comes from two places.
+        InputError: it cannot be read, is too long, or is no UTF-8 and ``errors`` is "strict".
+    """
+    from charnn.text.utf8 import encode_utf8, read_utf8
+
     if prompt is not None and file is not None:
         raise UsageError("--prompt and --file exclude each other")
     if file is None:
-        return (prompt or "").encode("utf-8", "surrogateescape")
-    if str(file) == "-" and sys.stdin is None:
-        raise InputError("standard input is closed")
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
+        place, data = "--prompt", encode_utf8(prompt or "")
+    elif str(file) == "-":
+        place, data = "standard input", standard_input().read(_LONGEST_PROMPT + 1)
+    else:
+        place = str(file)
+        try:
+            with file.open("rb") as stream:
+                data = stream.read(_LONGEST_PROMPT + 1)
+        except OSError as error:
+            raise InputError(f"cannot read {file}: {error.strerror}") from None
+    _bounded(data, place)
+    return b"".join(read_utf8([data], errors, name=place))
+
+
+def _bounded(prompt: bytes, place: str) -> bytes:
+    if len(prompt) > _LONGEST_PROMPT:
+        raise InputError(
+            f"{place}: the prompt is longer than {_LONGEST_PROMPT >> 20} MiB",
+            "give its end, which a model remembers best: tail -c 1M",
+        )
+    return prompt
 
 
 def _record(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 import typer
 
 from charnn.cli.known import complete_models
+from charnn.text.config import InvalidPolicy
 
 #: Where help shows an option, in commands that have many.
 INPUT, MODEL, OUTPUT = "Input", "Model", "Output"
@@ -24,6 +25,15 @@ Model = Annotated[
         show_default=False,
         autocompletion=complete_models,
         rich_help_panel=MODEL,
+    ),
+]
+Errors = Annotated[
+    InvalidPolicy,
+    typer.Option(
+        "--errors",
+        help="Bytes that are no UTF-8: bytes keeps them, replace makes them U+FFFD, strict refuses "
+        "the text.",
+        rich_help_panel=INPUT,
     ),
 ]
 Json = Annotated[

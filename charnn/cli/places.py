@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Self, cast
 
 from charnn import places
 from charnn.cli.console import say
-from charnn.errors import UsageError
+from charnn.errors import InputError, UsageError
 from charnn.places import corpus_name
 
 if TYPE_CHECKING:
     from charnn.text.base import Tokenizer
+    from charnn.text.config import InvalidPolicy
 
 _CHUNK_BYTES = 1 << 16
 
@@ -41,18 +42,37 @@ def find_tokenizer(path: Path | None) -> "Tokenizer":
     return places.find_tokenizer(find_run(None) if path is None else path)
 
 
-def chunks_of(file: Path | None) -> Iterator[bytes]:
-    """A file, or standard input (``-`` or None), as it comes: a pipe is not waited for.
+def standard_input() -> BufferedReader:
+    """Standard input, as bytes.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: whoever called closed it.
     """
-    if file is None or str(file) == "-":
-        stdin = cast(BufferedReader, sys.stdin.buffer)
-        return iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
-    from charnn.text.corpus import read_file
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
+    return cast(BufferedReader, sys.stdin.buffer)
 
-    return read_file(file)
+
+def chunks_of(file: Path | None, errors: "InvalidPolicy" = "bytes") -> Iterator[bytes]:
+    """A file, or standard input (``-`` or None), as it comes: a pipe is not waited for.
+
+    Args:
+        file: the file.
+        errors: what becomes of bytes that are no UTF-8.
+
+    Raises:
+        InputError: it cannot be read, or is no UTF-8 and ``errors`` is "strict".
+    """
+    from charnn.text.corpus import read_file
+    from charnn.text.utf8 import read_utf8
+
+    name: object = file
+    if file is None or str(file) == "-":
+        stdin, name = standard_input(), "standard input"
+        chunks = iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
+    else:
+        chunks = read_file(file)
+    return chunks if errors == "bytes" else read_utf8(chunks, errors, name=name)
 
 
 class Inputs:
@@ -69,17 +89,23 @@ class Inputs:
         self._stack.close()
 
     def path(self, source: str | Path) -> Path:
-        """The source itself, or a copy of standard input (``-``) or of a pipe."""
+        """The source itself, or a copy of standard input (``-``) or of a pipe.
+
+        Raises:
+            InputError: it is a device without an end.
+        """
         path, is_stdin = Path(source), str(source) == "-"
         if not is_stdin and (path.is_file() or path.is_dir() or not path.exists()):
             return path
         from charnn.data.prepare import keep_stream
+        from charnn.text.corpus import check_ends
 
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charnn-")))
         if is_stdin and any(copy.name == "-" for copy in self._copies):
             raise UsageError("standard input can be read once only")
         copy = folder / ("-" if is_stdin else path.name)
-        with sys.stdin.buffer if is_stdin else path.open("rb") as stream:
+        with standard_input() if is_stdin else path.open("rb") as stream:
+            check_ends(stream, "standard input" if is_stdin else path)
             self._copies.append(keep_stream(stream, copy))
         return copy
 

@@ -7,7 +7,7 @@ import typer
 
 from charnn.cli.console import be_quiet, say
 from charnn.cli.generate import Prompt, PromptFile, read, read_prompt_option
-from charnn.cli.options import Model, Quiet
+from charnn.cli.options import Errors, Model, Quiet
 from charnn.cli.places import find_run
 from charnn.errors import OutputError, UsageError
 
@@ -16,6 +16,7 @@ def prime(
     save_state: Annotated[Path, typer.Option(help="Where to keep what was read.")],
     prompt: Prompt = None,
     file: PromptFile = None,
+    errors: Errors = "bytes",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     model: Model = None,
     quiet: Quiet = False,
@@ -35,7 +36,7 @@ def prime(
     from charnn.models import open_model
 
     be_quiet(quiet)
-    text = read_prompt_option(prompt, file)
+    text = read_prompt_option(prompt, file, errors)
     if not text:
         raise UsageError("there is nothing to read", "give --prompt or --file")
     if save_state.exists() and not (force and save_state.is_file()):

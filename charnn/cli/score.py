@@ -10,9 +10,10 @@ import typer
 
 from charnn.cli.console import Payload, be_quiet, draws, say, takes_colours, warn
 from charnn.cli.known import complete_models
-from charnn.cli.options import INPUT, MODEL, OUTPUT, Json, Model, Quiet
+from charnn.cli.options import INPUT, MODEL, OUTPUT, Errors, Json, Model, Quiet
 from charnn.cli.places import chunks_of, find_run
 from charnn.errors import UsageError
+from charnn.text.config import InvalidPolicy
 
 if TYPE_CHECKING:
     from charnn.cli.rows import Block, Row, View
@@ -90,6 +91,7 @@ def score(
             rich_help_panel=OUTPUT,
         ),
     ] = "auto",
+    errors: Errors = "bytes",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -100,10 +102,10 @@ def score(
     a number, too. With --context a file is one text: its very first token is read and not
     predicted, and the costs of all lines add up to what charnn evaluate tells.
 
-    Lines keep their order and their bytes, and appear as they come. --sort and --top wait for
-    the end. Characters that the vocabulary lacks go its own way (spelled in bytes, replaced, or
-    left out) and are counted on stderr. A line of which nothing is predicted has no number: nan,
-    or null in JSON.
+    Lines keep their order and their bytes (but for --errors replace), and appear as they come.
+    --sort and --top wait for the end. Characters that the vocabulary lacks go its own way (spelled
+    in bytes, replaced, or left out) and are counted on stderr. A line of which nothing is predicted
+    has no number: nan, or null in JSON. A line longer than 64 MiB is refused.
 
     With --versus the number is log2 P(line | --model) - log2 P(line | --versus), per character:
     above 0, --model is the better guess.
@@ -136,7 +138,7 @@ def score(
         return (row for row in view(block) if above is None or row.value > above)
 
     payload = Payload()
-    blocks = _blocks(files or [Path("-")], scorers)
+    blocks = _blocks(files or [Path("-")], scorers, errors)
     if sort or top:
         for row in ranked((row for block in blocks for row in wanted(block)), top):
             row.write(payload)
@@ -189,7 +191,9 @@ def _view(
     )
 
 
-def _blocks(files: "Sequence[Path]", scorers: "Sequence[LineScorer]") -> "Iterator[Block]":
+def _blocks(
+    files: "Sequence[Path]", scorers: "Sequence[LineScorer]", errors: InvalidPolicy
+) -> "Iterator[Block]":
     """All lines of all files, scored, in blocks: as they come, and never too many at once."""
     from charnn.cli.rows import Block
     from charnn.files import printable
@@ -201,7 +205,7 @@ def _blocks(files: "Sequence[Path]", scorers: "Sequence[LineScorer]") -> "Iterat
             number = 1
             for scorer in scorers:
                 scorer.begin()
-            for lines in whole_lines(_pieces(chunks_of(file))):
+            for lines in whole_lines(_pieces(chunks_of(file, errors)), printable(file)):
                 scored = [scorer.score(lines) for scorer in scorers]
                 yield Block(printable(file), number, lines, *scored)
                 number += len(lines)

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say
+from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say, warn
 from charnn.cli.known import complete_all
-from charnn.cli.options import INPUT, OUTPUT, TOKENIZER, Json, Quiet, given_options, spread_configs
+from charnn.cli.options import (
+    INPUT,
+    OUTPUT,
+    TOKENIZER,
+    Errors,
+    Json,
+    Quiet,
+    given_options,
+    spread_configs,
+)
 from charnn.cli.places import Inputs, find_tokenizer
 from charnn.data.config import END_TEXTS, DocumentMode, SourceConfig
 from charnn.errors import CorpusExistsError, UsageError
@@ -66,6 +75,7 @@ def tokenize(
             help="What makes a document; end tokens go between them.", rich_help_panel=INPUT
         ),
     ] = "file",
+    errors: Errors = "bytes",
     validation: Annotated[
         list[Path] | None,
         typer.Option(
@@ -114,7 +124,7 @@ def tokenize(
         held_out, tests = (
             tuple(inputs.path(p) for p in given or ()) for given in (validation, test)
         )
-        source = SourceConfig(paths, held_out, tests, validation_share, document)
+        source = SourceConfig(paths, held_out, tests, validation_share, document, errors)
         target = output or CORPORA / inputs.name(paths[0])
         try:
             corpus = make_corpus(source, config, target, like=tokenizer, extend=extend, force=force)
@@ -162,6 +172,12 @@ def make_corpus(
         say(facts(summary(corpus)))
         if corpus.tokenizer.loses:
             say(f"note: this tokenizer does not keep {corpus.tokenizer.loses}")
+        if invalid := corpus.header.source.get("invalid"):
+            fate = "kept" if source.errors == "bytes" else "replaced by U+FFFD"
+            warn(
+                f"{invalid['bytes']:,} bytes are no UTF-8 text, the first {invalid['first']}:"
+                f" they were {fate}; --errors strict refuses them"
+            )
         if like is not None:
             _say_likeness(corpus, like, source.document, extend)
     else:

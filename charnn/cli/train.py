@@ -21,12 +21,13 @@ from charnn.cli.console import (
     warn,
 )
 from charnn.cli.known import complete_all
-from charnn.cli.options import MODEL, Json, Quiet, given_options, spread_configs
+from charnn.cli.options import MODEL, Errors, Json, Quiet, given_options, spread_configs
 from charnn.cli.places import Inputs, find_run
 from charnn.cli.tokenize import make_corpus
 from charnn.cli.watch import StopSignal, watch
 from charnn.errors import CorpusExistsError, UsageError
 from charnn.places import CORPORA
+from charnn.text.config import InvalidPolicy
 from charnn.training.config import Size, TrainingConfig
 from charnn.training.together import FREE, check_together
 
@@ -69,6 +70,7 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = "auto",
+    errors: Errors = "bytes",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -151,7 +153,9 @@ def train(
         if training.from_checkpoint is not None:
             begin = _read(Path(training.from_checkpoint))
         with Inputs() as inputs:
-            tokenized = find_corpus(corpus, inputs, begin=begin, extend=training.extend_vocabulary)
+            tokenized = find_corpus(
+                corpus, inputs, begin=begin, extend=training.extend_vocabulary, errors=errors
+            )
         folder, name = places.run_place(output, tokenized)
         if cell == "ngram":
             if print_config:
@@ -225,6 +229,7 @@ def find_corpus(
     *,
     begin: "Checkpoint | None" = None,
     extend: bool = False,
+    errors: InvalidPolicy = "bytes",
 ) -> "TokenizedCorpus":
     """The corpus that is meant: a tokenized one, a text, the newest, or the bundled one.
 
@@ -240,7 +245,9 @@ def find_corpus(
         path = inputs.path(path)
         name = name or inputs.name(path)
     try:
-        return places.open_corpus(path, name, begin=begin, extend=extend, make=make_corpus)
+        return places.open_corpus(
+            path, name, begin=begin, extend=extend, errors=errors, make=make_corpus
+        )
     except CorpusExistsError as error:
         hint = f"train on it with charnn train {CORPORA / name}, or tokenize with another -o"
         if begin is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from charnn.errors import UsageError
+from charnn.text.config import InvalidPolicy
 
 DocumentMode = Literal["file", "line", "blank"]
 
@@ -25,6 +26,8 @@ class SourceConfig:
     """The share that is cut from the end for validation."""
     document: DocumentMode = "file"
     """What makes a document: a file, a line, or what stands between blank lines."""
+    errors: InvalidPolicy = "bytes"
+    """What becomes of bytes that are no UTF-8: kept, replaced by U+FFFD, or refused."""
 
     def __post_init__(self) -> None:
         if self.validation and self.validation_share != SourceConfig.validation_share:

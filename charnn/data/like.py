@@ -12,6 +12,7 @@ from charnn.data.store import Lacking
 from charnn.errors import UsageError
 from charnn.text.base import Ids, Tokenizer, UnknownTally, split_documents
 from charnn.text.config import TokenizerConfig
+from charnn.text.utf8 import encode_utf8
 
 #: How many of the symbols that a vocabulary lacks are named.
 _NAMED = 10
@@ -96,4 +97,14 @@ class Met:
         tokens = self.symbols.total()
         share = tokens / max(self._known + tokens, 1)
         named = heapq.nsmallest(_NAMED, self.symbols.items(), key=lambda pair: (-pair[1], pair[0]))
-        return Lacking(tokens, share, len(self.symbols), [list(pair) for pair in named])
+        shown: list[list[str | int]] = [[_shown(symbol), count] for symbol, count in named]
+        return Lacking(tokens, share, len(self.symbols), shown)
+
+
+def _shown(symbol: str) -> str:
+    r"""A symbol as text that UTF-8 can hold.
+
+    >>> _shown("caf\udce9")
+    'caf\\xe9'
+    """
+    return encode_utf8(symbol).decode("utf-8", "backslashreplace")

@@ -1,6 +1,7 @@
 """Text to a tokenized corpus: survey, split, learn the vocabulary, encode. All as streams."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from charnn.errors import CorpusError, CorpusExistsError, InputError, UnknownTok
 from charnn.files import cannot_write, printable, sha256_of_file, staged_folder
 from charnn.text.base import Tokenizer, UnknownTally
 from charnn.text.config import TokenizerConfig
-from charnn.text.corpus import PACKED, Advance, Chunks, Slice, find_files, spool, survey
+from charnn.text.corpus import PACKED, Advance, Chunks, Corpus, Slice, find_files, spool, survey
 from charnn.text.tokenizers import train_tokenizer
 
 #: Called when a stage begins, with its name and its size in bytes; returns what counts the bytes.
@@ -55,7 +56,8 @@ def tokenize_corpus(
         already there.
 
     Raises:
-        InputError: a source is missing, empty, or no text.
+        InputError: a source is missing, empty, no text where that is asked for, or it changed
+            while it was read.
         UsageError: ``config`` asks for another tokenizer than ``like``, or ``like`` cannot be
             extended.
         CorpusExistsError: ``target`` holds another corpus and ``force`` is not set.
@@ -73,6 +75,7 @@ def tokenize_corpus(
         split: survey(
             files,
             watch("reading", _known_size(files)),
+            policy=sources.errors,
             text=kind != "byte",
         )
         for split, files in names.items()
@@ -86,6 +89,7 @@ def tokenize_corpus(
         "files": ["-" if path.name == "-" else printable(path) for path in names["train"]],
         "bytes": sum(corpus.size for corpus in surveyed.values()),
         "digests": {split: corpus.digest for split, corpus in surveyed.items()},
+        **_told_of_invalid(surveyed.values()),
     }
     options: dict[str, Any] = {
         **(options_like(config, like, extend) if like else asdict(config)),
@@ -111,11 +115,17 @@ def tokenize_corpus(
     else:
         tokenizer = _extended(like, splits, config, watch) if extend else like
         met = Met(tokenizer, END_TEXTS[sources.document])
+    # What is encoded must be what was surveyed: the slices of a corpus are all of it, in order.
+    encoded = {id(corpus): hashlib.sha256() for corpus in surveyed.values()}
     with staged_folder(target, what="corpus", replace=force) as folder:
         headers = {}
         for split, slice in splits.items():
             advance = watch(f"encoding {split}", slice.size)
-            headers[split] = _encode(tokenizer, slice, folder / split, advance, met)
+            digest = encoded[id(slice.corpus)]
+            headers[split] = _encode(tokenizer, slice, folder / split, advance, digest, met)
+        for corpus in surveyed.values():
+            if encoded[id(corpus)].hexdigest() != corpus.sha256:
+                raise InputError(f"{corpus.names} changed while it was read", "try again")
         tokenizer.save(folder / "tokenizer")
         header = CorpusHeader(
             printable(Path(target.name)),
@@ -128,6 +138,15 @@ def tokenize_corpus(
         )
         (folder / HEADER).write_text(header.to_json(), encoding="utf-8")
     return TokenizedCorpus.open(target), True
+
+
+def _told_of_invalid(corpora: Iterable[Corpus]) -> dict[str, Any]:
+    """For the header: how many bytes are no UTF-8, and where the first of them is."""
+    found = [corpus.invalid for corpus in corpora if corpus.invalid]
+    if not found:
+        return {}
+    first = f"byte {found[0].offset} of {printable(found[0].file)}"
+    return {"invalid": {"bytes": sum(one.bytes for one in found), "first": first}}
 
 
 def _known_size(files: list[Path]) -> int:
@@ -187,7 +206,12 @@ def _extended(
 
 
 def _encode(
-    tokenizer: Tokenizer, slice: Slice, stem: Path, advance: Advance, met: Met | None
+    tokenizer: Tokenizer,
+    slice: Slice,
+    stem: Path,
+    advance: Advance,
+    read: "hashlib._Hash",
+    met: Met | None,
 ) -> SplitHeader:
     """Write ``stem``.ids and ``stem``.documents."""
     dtype = dtype_for(tokenizer.vocabulary_size)
@@ -221,6 +245,7 @@ def _encode(
         def counted(chunks: Chunks) -> Chunks:
             nonlocal size, characters
             for chunk in chunks:
+                read.update(chunk)
                 size += len(chunk)
                 characters += _characters(chunk)
                 yield chunk

@@ -129,12 +129,15 @@ class TokenizedCorpus:
                 fields["lacking"] = Lacking(**fields["lacking"])
             corpus = cls(path, CorpusHeader(**fields))
             header = corpus.header
+            invalid = header.source.get("invalid", {})
             if not (
                 isinstance(header.name, str)
                 and Path(header.name).name == header.name
                 and isinstance(header.source, dict)
                 and all(isinstance(file, str) for file in header.source["files"])
                 and isinstance(header.source["digests"], dict)
+                and type(invalid.get("bytes", 0)) is int
+                and isinstance(invalid.get("first", ""), str)
                 and isinstance(header.options, dict)
                 and type(header.vocabulary) is int
                 and "train" in header.splits
@@ -162,7 +165,8 @@ class TokenizedCorpus:
         """Identifies what is in it, wherever it lies and whatever its sources were called."""
         fields = asdict(self.header)
         del fields["name"], fields["lacking"]
-        fields["source"].pop("files", None)
+        for name in ("files", "invalid"):
+            fields["source"].pop(name, None)
         return sha256(to_json(fields).encode())
 
     @cached_property

@@ -1,7 +1,6 @@
 """The contract of all tokenizers: bytes or text to ids, and back."""
 
 import abc
-import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from charnn.errors import InputError, UnknownTokenError
 from charnn.files import sha256, to_json
 from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.utf8 import INVALID, encode_utf8
 
 Ids = NDArray[np.int64]
 
@@ -49,8 +49,20 @@ class UnknownTally:
         self.count += count
 
     def __str__(self) -> str:
-        point = f"U+{ord(self.first[0]):04X} " if len(self.first) == 1 else ""
-        return f"{self.count} unknown, the first {point}{self.first!r} at character {self.offset}"
+        return f"{self.count} unknown, the first {named(self.first)} at character {self.offset}"
+
+
+def named(token: str) -> str:
+    r"""A token, so that it is seen what it is.
+
+    >>> named("→"), named(" fox"), named("\udcff")
+    ("U+2192 '→'", "' fox'", 'byte 0xFF, which is no UTF-8,')
+    """
+    if len(token) != 1:
+        return repr(token)
+    if INVALID[0] <= token <= INVALID[-1]:
+        return f"byte 0x{ord(token) & 0xFF:02X}, which is no UTF-8,"
+    return f"U+{ord(token):04X} {token!r}"
 
 
 class Tokenizer(abc.ABC):
@@ -85,9 +97,6 @@ class Tokenizer(abc.ABC):
         Args:
             documents: its texts, each as a stream of bytes; iterable more than once.
             config: what is wanted.
-
-        Raises:
-            InputError: the corpus is not UTF-8 (the byte tokenizer takes anything).
         """
 
     @abc.abstractmethod
@@ -102,7 +111,6 @@ class Tokenizer(abc.ABC):
             min_count: how often a symbol must be seen in them; None: what the kind has by itself.
 
         Raises:
-            InputError: the texts are not UTF-8.
             UsageError: this kind cannot be extended; even without any document.
         """
 
@@ -115,13 +123,14 @@ class Tokenizer(abc.ABC):
     ) -> Iterator[Ids]:
         """Encode a stream piece by piece: the ids do not depend on where it was cut.
 
+        Bytes that are no UTF-8 are symbols like any others, each by itself, and return as they are.
+
         Args:
             chunks: the bytes of the text.
             tally: counts what the vocabulary lacks and cannot keep.
             unknown: what to do about that, if not what the tokenizer was trained for.
 
         Raises:
-            InputError: the bytes are not UTF-8 (the byte tokenizer takes anything).
             UnknownTokenError: something is unknown and the policy is "error".
         """
 
@@ -165,8 +174,12 @@ class Tokenizer(abc.ABC):
         tally: UnknownTally | None = None,
         unknown: UnknownPolicy | None = None,
     ) -> list[int]:
-        """The ids of a text; see ``encode_stream``."""
-        data = text.encode() if isinstance(text, str) else text
+        """The ids of a text; see ``encode_stream``.
+
+        Raises:
+            InputError: ``text`` is a ``str`` that holds half a surrogate pair.
+        """
+        data = encode_utf8(text) if isinstance(text, str) else text
         pieces = self.encode_stream([data], tally, unknown)
         return [id for piece in pieces for id in piece.tolist()]
 
@@ -209,34 +222,6 @@ def load_fields(folder: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise InputError(f"the tokenizer {path} is damaged")
     return fields
-
-
-def decode_utf8(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Bytes as text, wherever the bytes are cut.
-
-    Raises:
-        InputError: they are not UTF-8.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    for chunk in chunks:
-        held = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            raise _not_text(offset - held + error.start) from None
-        offset += len(chunk)
-        if text:
-            yield text
-    if decoder.getstate()[0]:
-        raise _not_text(offset - len(decoder.getstate()[0]))
-
-
-def _not_text(offset: int) -> InputError:
-    return InputError(
-        f"this is no UTF-8 text: invalid at byte {offset}",
-        "--tokenizer byte takes any file",
-    )
 
 
 def lower(text: str) -> str:

@@ -11,19 +11,21 @@ from charnn.text.base import (
     Ids,
     Tokenizer,
     UnknownTally,
-    decode_utf8,
     lower,
     split_documents,
     unknown_error,
 )
 from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.utf8 import decode_utf8, encode_utf8
 from charnn.text.vocabulary import Vocabulary
 
 _CODE_POINTS = 0x110000
 
 
 class CharTokenizer(Tokenizer):
-    """A token is a code point. Known text returns exactly (in lower case, if asked so).
+    """A token is a code point, or a byte that is no UTF-8.
+
+    Known text returns exactly (in lower case, if asked so).
 
     With ``unknown="byte"`` a rare character becomes the symbols of its UTF-8 bytes, so nothing is
     lost.
@@ -93,7 +95,7 @@ class CharTokenizer(Tokenizer):
             tally.lacking.update(map(chr, points[where].tolist()))
         if policy == "byte" and first_byte_id is not None:
             spelled = [
-                first_byte_id + np.frombuffer(chr(point).encode(), np.uint8).astype(np.int64)
+                first_byte_id + np.frombuffer(encode_utf8(chr(point)), np.uint8).astype(np.int64)
                 for point in points[where].tolist()
             ]
             lengths = [len(piece) for piece in spelled]
@@ -135,4 +137,4 @@ def _counts(documents: Documents, end_text: str | None, lowercase: bool) -> dict
 
 
 def _code_points(text: str) -> Ids:
-    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.int64)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)

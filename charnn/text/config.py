@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, get_args
 from charnn.errors import UsageError
 
 UnknownPolicy = Literal["error", "skip", "replace", "byte"]
+InvalidPolicy = Literal["strict", "replace", "bytes"]
 UNKNOWN_POLICIES: tuple[UnknownPolicy, ...] = get_args(UnknownPolicy)
 
 

@@ -8,15 +8,19 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import os
 import shutil
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from charnn.errors import InputError
-from charnn.text.base import CHUNK_BYTES, decode_utf8
+from charnn.text.base import CHUNK_BYTES
+from charnn.text.config import InvalidPolicy
+from charnn.text.utf8 import InvalidTally, read_utf8
 
 #: How the names of files end that are unpacked when they are read.
 PACKED = (".gz", ".bz2", ".xz")
@@ -31,10 +35,11 @@ Advance = Callable[[int], None]
 def find_files(sources: Sequence[Path]) -> list[Path]:
     """The files that are meant: files as they are, folders with all they hold, in order of name.
 
-    Hidden files are left out, and links to folders are not followed.
+    Of a folder hidden files are left out, and what is no file, such as pipes; links to folders are
+    not followed.
 
     Raises:
-        InputError: something is not there, or a folder holds no file.
+        InputError: something is not there, a folder holds no file, or cannot be read.
     """
     files: list[Path] = []
     for source in sources:
@@ -43,16 +48,20 @@ def find_files(sources: Sequence[Path]) -> list[Path]:
         if not source.is_dir():
             files.append(source)
             continue
-        inside = [
-            path
-            for path in sorted(source.rglob("*"))
-            if path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        ]
+        inside = sorted(path for path in _inside(source) if path.is_file())
         if not inside:
             raise InputError(f"the folder {source} holds no file")
         files += inside
     return files
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        raise InputError(f"cannot read the folder {error.filename}: {error.strerror}")
+
+    for place, folders, files in os.walk(folder, onerror=unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def read_file(path: Path, advance: Advance | None = None) -> Chunks:
@@ -81,7 +90,21 @@ def _open(path: Path) -> IO[bytes]:
         case ".xz":
             return cast(IO[bytes], lzma.open(path, "rb"))
         case _:
-            return path.open("rb")
+            # Without a buffer, what a pipe has is read as it comes.
+            return path.open("rb", buffering=0)
+
+
+def check_ends(stream: BinaryIO, name: object) -> None:
+    """Refuse to wait for the end of a device, such as /dev/zero; terminals and /dev/null have one.
+
+    Raises:
+        InputError: it is such a device.
+    """
+    described = os.fstat(stream.fileno())
+    if stat.S_ISCHR(described.st_mode) and not (
+        stream.isatty() or described.st_rdev == os.stat(os.devnull).st_rdev
+    ):
+        raise InputError(f"{name} is a device, which has no end", "take a part of it with head -c")
 
 
 def spool(stream: BinaryIO, path: Path) -> Path:
@@ -89,6 +112,10 @@ def spool(stream: BinaryIO, path: Path) -> Path:
     with path.open("wb") as file:
         shutil.copyfileobj(stream, file, CHUNK_BYTES)
     return path
+
+
+def _names(files: Sequence[Path]) -> str:
+    return ", ".join(map(str, files[:3])) + (", ..." if len(files) > 3 else "")
 
 
 @dataclass(frozen=True)
@@ -100,11 +127,22 @@ class Corpus:
     """Bytes of each file, unpacked."""
     digest: str
     """SHA-256 over the SHA-256 of every file, in order."""
+    sha256: str
+    """Of all bytes in a row."""
+    invalid: "Invalid | None" = None
+    """The bytes that are no UTF-8, if they were looked for and there are some."""
+    policy: InvalidPolicy = "bytes"
+    """What becomes of these."""
 
     @property
     def size(self) -> int:
         """Bytes in all."""
         return sum(self.sizes)
+
+    @property
+    def names(self) -> str:
+        """Its files, or the first of them."""
+        return _names(self.files)
 
     def whole(self) -> "Slice":
         """All of it."""
@@ -144,7 +182,8 @@ class Slice:
         for path, size in zip(self.corpus.files, self.corpus.sizes, strict=True):
             begin, end = max(self.begin - offset, 0), min(self.end - offset, size)
             if begin < end:
-                yield Part(path, _range(path, begin, end, advance), reaches_end=end == size)
+                chunks = _range(path, begin, end, self.corpus.policy, advance)
+                yield Part(path, chunks, reaches_end=end == size)
             offset += size
 
 
@@ -158,9 +197,12 @@ class Part:
     """Whether the file's end is in it."""
 
 
-def _range(path: Path, begin: int, end: int, advance: Advance | None) -> Chunks:
+def _range(
+    path: Path, begin: int, end: int, policy: InvalidPolicy, advance: Advance | None
+) -> Chunks:
     position = 0
-    for chunk in read_file(path):
+    chunks = read_file(path)
+    for chunk in read_utf8(chunks, policy) if policy == "replace" else chunks:
         part = chunk[max(begin - position, 0) : max(end - position, 0)]
         position += len(chunk)
         if part:
@@ -173,33 +215,54 @@ def _range(path: Path, begin: int, end: int, advance: Advance | None) -> Chunks:
         raise InputError(f"{path} became shorter while it was read", "try again")
 
 
-def survey(files: Sequence[Path], advance: Advance | None = None, *, text: bool = True) -> Corpus:
+@dataclass(frozen=True)
+class Invalid:
+    """Bytes of a corpus that are no UTF-8."""
+
+    bytes: int
+    """How many."""
+    file: Path
+    """Where the first of them is."""
+    offset: int
+    """Its place there (unpacked, if the file is packed)."""
+
+
+def survey(
+    files: Sequence[Path],
+    advance: Advance | None = None,
+    *,
+    policy: InvalidPolicy = "bytes",
+    text: bool = True,
+) -> Corpus:
     """Read every file once, for its size and what identifies it.
 
+    Args:
+        files: the files.
+        advance: is told of the bytes that were read.
+        policy: what becomes of bytes that are no UTF-8.
+        text: whether such bytes are counted, if they are kept.
+
     Raises:
-        InputError: a file cannot be read, is no UTF-8 where ``text`` is wanted, or there is not a
+        InputError: a file cannot be read, is no UTF-8 and the policy "strict", or there is not a
             byte in all of them.
     """
     sizes: list[int] = []
-    whole = hashlib.sha256()
+    digests, row = hashlib.sha256(), hashlib.sha256()
+    invalid: Invalid | None = None
     for path in files:
-        size, digest = 0, hashlib.sha256()
-
-        def measured(path: Path = path) -> Chunks:
-            nonlocal size
-            for chunk in read_file(path, advance):
-                size += len(chunk)
-                digest.update(chunk)  # noqa: B023 (consumed within this round)
-                yield chunk
-
-        try:
-            for _ in decode_utf8(measured()) if text else measured():
-                pass
-        except InputError as error:
-            raise error if str(path) in error.message else error.at(path) from None
+        size, digest, tally = 0, hashlib.sha256(), InvalidTally()
+        chunks = read_file(path, advance)
+        if text or policy != "bytes":
+            chunks = read_utf8(chunks, policy, tally, name=path)
+        for chunk in chunks:
+            size += len(chunk)
+            digest.update(chunk)
+            row.update(chunk)
+        if tally.count:
+            first = invalid or Invalid(0, path, tally.first)
+            invalid = replace(first, bytes=first.bytes + tally.count)
         sizes.append(size)
-        whole.update(digest.digest())
+        digests.update(digest.digest())
     if not sum(sizes):
-        names = ", ".join(map(str, files[:3])) + (", ..." if len(files) > 3 else "")
-        raise InputError(f"the corpus is empty: {names}")
-    return Corpus(tuple(files), tuple(sizes), whole.hexdigest())
+        raise InputError(f"the corpus is empty: {_names(files)}")
+    return Corpus(tuple(files), tuple(sizes), digests.hexdigest(), row.hexdigest(), invalid, policy)

@@ -21,11 +21,11 @@ from charnn.text.base import (
     Ids,
     Tokenizer,
     UnknownTally,
-    decode_utf8,
     split_documents,
 )
 from charnn.text.config import TokenizerConfig, UnknownPolicy
 from charnn.text.pieces import MOST_BYTES, UNKNOWN, read_pieces
+from charnn.text.utf8 import INVALID, decode_utf8, encode_utf8
 from charnn.text.vocabulary import UNKNOWN_TEXT
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 #: sentencepiece writes a space as this; where a text has one of its own, it is spelled in bytes.
 _SPACE = "▁"
 _MARK = _SPACE.encode()
+
+#: What sentencepiece cannot be given: its sign for a space, and bytes that are no UTF-8.
+_SPELLED = re.compile(f"([{_SPACE}{INVALID}])")
 
 #: Lines are cut here (characters), since sentencepiece drops long ones when it learns.
 _LINE_CHARACTERS = 1000
@@ -91,7 +94,6 @@ class SubwordTokenizer(Tokenizer):
         self._model = model
         self.end_text = end_text
         self.stand_ins = pieces.spelled
-        self._spelled_space = [pieces.spelled[byte] for byte in _MARK]
         table = [
             UNKNOWN_TEXT.encode() if kind == UNKNOWN else text.replace(_MARK, b" ")
             for text, kind in zip(pieces.texts, pieces.types, strict=True)
@@ -112,11 +114,11 @@ class SubwordTokenizer(Tokenizer):
         for chunks in documents:
             for text in decode_utf8(chunks):
                 characters.update(text)
-        for skipped in (_SPACE, "\0", "\n", " "):
+        for skipped in [*"\0\n ", *filter(_SPELLED.match, characters)]:
             characters.pop(skipped, None)
         size, coverage = _size_and_coverage(characters, config.vocabulary_size)
         sample = (
-            line.rstrip("\n").replace("\0", "").replace(_SPACE, "")
+            _SPELLED.sub("", line.rstrip("\n").replace("\0", ""))
             for chunks in documents
             for lines in lines_of(split_documents(decode_utf8(chunks), config.end_text))
             for line in lines or ()
@@ -172,14 +174,15 @@ class SubwordTokenizer(Tokenizer):
                 continue
             ids: list[int] = []
             for line in lines:
-                head, *rest = line.split(_SPACE)
-                ids += self._processor.encode(head)
-                for part in rest:
-                    ids += self._spelled_space
-                    ids += self._processor.encode(part)
+                whole, *rest = _SPELLED.split(line)
+                ids += self._processor.encode(whole)
+                for odd, part in zip(rest[::2], rest[1::2], strict=True):
+                    ids += [self.stand_ins[byte] for byte in encode_utf8(odd)]
+                    if part:
+                        ids += self._processor.encode(part)
             if tally is not None and tally.lacking is not None:
                 spelled = b"".join(self.token_bytes[id] for id in ids if id in self.stand_ins)
-                tally.lacking.update(spelled.decode("utf-8", "replace"))
+                tally.lacking.update(spelled.decode("utf-8", "surrogateescape"))
             yield np.array(ids, dtype=np.int64)
 
     @property

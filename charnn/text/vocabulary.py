@@ -162,7 +162,7 @@ class Vocabulary:
             specials.append(UNKNOWN_TEXT.encode())
         if self.first_byte_id is not None:
             specials += [bytes([byte]) for byte in range(256)]
-        return (*specials, *(token.encode() for token in self.tokens))
+        return (*specials, *(token.encode("utf-8", "surrogateescape") for token in self.tokens))
 
     def to_fields(self) -> dict[str, Any]:
         """Plain values that ``from_fields`` reads back."""

@@ -13,12 +13,12 @@ from charnn.text.base import (
     Ids,
     Tokenizer,
     UnknownTally,
-    decode_utf8,
     lower,
     split_documents,
     unknown_error,
 )
 from charnn.text.config import TokenizerConfig, UnknownPolicy
+from charnn.text.utf8 import decode_utf8, encode_utf8
 from charnn.text.vocabulary import Vocabulary
 
 Words = Literal["text", "whitespace"]
@@ -153,7 +153,7 @@ class WordTokenizer(Tokenizer):
         first_byte_id = self.vocabulary.first_byte_id
         if policy == "byte" and first_byte_id is not None:
             spelled = word if self.words == "text" else f" {word}"
-            return [first_byte_id + byte for byte in spelled.encode()]
+            return [first_byte_id + byte for byte in encode_utf8(spelled)]
         tally.add(word, offset)
         if policy == "error":
             raise unknown_error(tally)

@@ -32,7 +32,8 @@ def check_together(given: Mapping[str, str], *, counts: bool) -> None:
 
     if "resume" in given:
         refuse(
-            model | ngram | training - FREE | {"cell", "size"}, "--resume keeps the run's settings"
+            model | ngram | training - FREE | {"cell", "size", "errors"},
+            "--resume keeps the run's settings",
         )
         refuse({"output", "dry_run", "print_config"}, "--resume goes on in the run's own folder")
     elif counts:
