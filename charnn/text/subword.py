@@ -6,6 +6,7 @@ Sennrich et al. (2016), "Neural Machine Translation of Rare Words with Subword U
 
 import io
 import itertools
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,8 +42,9 @@ _SPELLED = re.compile(f"([{_SPACE}{INVALID}])")
 #: Lines are cut here (characters), since sentencepiece drops long ones when it learns.
 _LINE_CHARACTERS = 1000
 
-#: Lines that sentencepiece learns from at the most, drawn at random.
-_SAMPLE_LINES = 1_000_000
+#: Characters that sentencepiece learns from, about: of a longer text lines are drawn at random. It
+#: keeps them all, many times over, and takes a minute for each million that no space divides.
+_SAMPLE_CHARACTERS = 10_000_000
 
 _DEFAULT_SIZE = 2000
 
@@ -114,6 +116,8 @@ class SubwordTokenizer(Tokenizer):
         for chunks in documents:
             for text in decode_utf8(chunks):
                 characters.update(text)
+        share = _SAMPLE_CHARACTERS / max(characters.total(), 1)
+        draw = random.Random(0).random
         for skipped in [*"\0\n ", *filter(_SPELLED.match, characters)]:
             characters.pop(skipped, None)
         size, coverage = _size_and_coverage(characters, config.vocabulary_size)
@@ -122,6 +126,7 @@ class SubwordTokenizer(Tokenizer):
             for chunks in documents
             for lines in lines_of(split_documents(decode_utf8(chunks), config.end_text))
             for line in lines or ()
+            if share >= 1 or draw() < share
         )
         written = io.BytesIO()
         sentencepiece.set_random_generator_seed(0)
@@ -132,7 +137,6 @@ class SubwordTokenizer(Tokenizer):
                 model_type=config.subword,
                 vocab_size=size - (config.end_text is not None),
                 hard_vocab_limit=config.vocabulary_size is not None and config.subword == "bpe",
-                input_sentence_size=_SAMPLE_LINES,
                 max_sentence_length=4 * _LINE_CHARACTERS,
                 byte_fallback=True,
                 normalization_rule_name="identity",
