@@ -44,7 +44,7 @@ def test_every_command_stands_in_the_readme():
 def helps(program: Program) -> dict[str, str]:
     return {
         command: program(*command.split(), "--help", COLUMNS="200").stdout.decode()
-        for command in COMMANDS
+        for command in ("", *COMMANDS)
     }
 
 

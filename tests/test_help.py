@@ -307,6 +307,7 @@ NOT_RUN = {
     "tail -f server.log | charnn score - --above 4": "never ends",
     "ssh host cat checkpoints/big/metrics.jsonl | charnn plot -": "needs another machine",
     "charnn evaluate --dynamic --split test": "the small corpus has no test split",
+    "charnn inspect memory -m fables --context 1024 --targets 4000 -o memory.png": "it is short",
     "charnn inspect neurons --find quote": "the small corpus has no quotation marks",
     'charnn inspect neurons --find "[0-9]+" --json': "the small corpus has no digits",
     "charnn inspect memory -m fables --context 1024 --targets 4000 -o memory.png": (
