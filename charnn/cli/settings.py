@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from charnn.cli.suggest import did_you_mean
+from charnn.cli.usage import hint, plain
 from charnn.errors import CharnnError, InputError, UsageError
 
 #: Options say one thing in several ways: what is typed replaces what a file says in another.
@@ -95,7 +96,9 @@ class SettableCommand(TyperCommand):
             if not (place := error.param and _place(context, error.param)):
                 raise
             key = "" if place in variables else f" {_keys(error.param)[0]}:"
-            raise UsageError(f"{place}:{key} {error.message}") from None
+            raise UsageError(
+                f"{place}:{key} {plain(error.message)}", hint(error, context)
+            ) from None
         if not context.resilient_parsing:
             _refuse_unknown(context, variables)
             _keep_nearest(context)

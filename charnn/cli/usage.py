@@ -11,11 +11,12 @@ from charnn.cli.suggest import did_you_mean, nearest
 def one_line(error: typer.TyperException) -> str:
     """What was typed wrong, and what was probably meant, or where to look."""
     context = getattr(error, "ctx", None)
-    message = _plain(error.message if hasattr(error, "option_name") else error.format_message())
-    return f"{message}; {_hint(error, context)}"
+    message = plain(error.message if hasattr(error, "option_name") else error.format_message())
+    return f"{message}; {hint(error, context)}"
 
 
-def _plain(message: str) -> str:
+def plain(message: str) -> str:
+    """A message of Typer's, without what only its authors need."""
     message = " ".join(message.split()).replace("Value error, ", "").rstrip(".")
     message = re.sub(r"Input should be a valid (integer|number).*", _wanted, message)
     message = re.sub(r"^(Invalid value for|Missing option|Option) '(-[^']*)'", r"\1 \2", message)
@@ -28,15 +29,16 @@ def _wanted(found: re.Match[str]) -> str:
     return {"integer": "a whole number is wanted", "number": "a number is wanted"}[found[1]]
 
 
-def _hint(error: Any, context: Any) -> str:
+def hint(error: Any, context: Any) -> str:
+    """What was probably meant, or where to look."""
     if context is None:
         return "charnn --help tells all"
     if message := re.search(r"'(.*)' is not one of (.*)", error.message):
         known = re.findall(r"'([^']*)'", message[2])
-        if hint := did_you_mean(message[1], known):
-            return hint
-    if hint := _option_hint(getattr(error, "option_name", ""), context.command):
-        return hint
+        if meant := did_you_mean(message[1], known):
+            return meant
+    if meant := _option_hint(getattr(error, "option_name", ""), context.command):
+        return meant
     return f"{context.command_path} --help tells all"
 
 
