@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint bench lessons man clean
+.PHONY: demo test test-all fuzz lint bench lessons man clean
 
 demo: .venv/installed
 	$(BIN)/charnn demo
@@ -12,6 +12,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+fuzz: .venv/installed
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_fuzz.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -26,7 +26,8 @@ settings.register_profile(
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("charnn")
+settings.register_profile("fuzz", settings.get_profile("charnn"), max_examples=20_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "charnn"))
 
 TEXT = "The fox saw the moon in the well. 狐狸看见井里的月亮。\nShe said: don't drink it!\n" * 40
 
