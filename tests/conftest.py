@@ -72,7 +72,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> TokenizedCorpus:
 def workplace(corpus: TokenizedCorpus) -> Path:
     """A folder as a user has it: ``corpora/text`` and ``checkpoints/text``. Not to be changed."""
     folder = corpus.path.parent.parent
-    config = TrainingConfig(steps=60, batch=4, bptt=16, lr=1e-2, warm_up=5)
+    config = TrainingConfig(steps=60, batch=4, bptt=16, lr=1e-2, muon_lr=0.025, warm_up=5)
     events = list(
         train(corpus, ModelConfig(hidden=24, embedding=8), config, folder / "checkpoints", "text")
     )

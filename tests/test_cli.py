@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -699,7 +700,7 @@ def test_facts_are_aligned():
 
 def test_options_are_views_of_the_configs(program):
     text = program("tokenize", "--help").stdout.decode()
-    for name in TokenizerConfig.__dataclass_fields__:
+    for name in (field.name for field in fields(TokenizerConfig)):
         flag = {"vocabulary_size": "vocab-size"}.get(name, name.replace("_", "-"))
         assert (f"--{flag}" in text) == (name != "end_text")
 

@@ -197,7 +197,12 @@ OPTIONS = [
     for parameter in command.params
     if parameter.param_type_name == "option" and parameter.name not in ("config", "print_config")
 ]
-NEEDED = {"tokenize": ["x"], "prime": ["--save-state", "x"], "neurons": ["--find", "x"]}
+NEEDED = {
+    "tokenize": ["x"],
+    "prime": ["--save-state", "x"],
+    "neurons": ["--find", "x"],
+    "fetch": ["x"],
+}
 
 
 def values_of(kind, least, most):

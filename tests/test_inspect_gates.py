@@ -486,5 +486,5 @@ def test_inspect_is_a_command_as_others_are(tmp_path):
     assert not {"torch", "numpy", "matplotlib"} & imported
     wrong = real("nothing")
     assert wrong.returncode == 2
-    assert b"charnn: No such command 'nothing'" in wrong.stderr
+    assert b"charnn: no such command: nothing" in wrong.stderr
     assert b"Look inside a network" in real().stdout

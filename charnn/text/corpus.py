@@ -7,6 +7,7 @@ anything is tokenized, so that every tokenizer is judged on the same text.
 import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import shutil
@@ -100,7 +101,10 @@ def check_ends(stream: BinaryIO, name: object) -> None:
     Raises:
         InputError: it is such a device.
     """
-    described = os.fstat(stream.fileno())
+    try:
+        described = os.fstat(stream.fileno())
+    except io.UnsupportedOperation:  # no file, but an object of a program's
+        return
     if stat.S_ISCHR(described.st_mode) and not (
         stream.isatty() or described.st_rdev == os.stat(os.devnull).st_rdev
     ):
