@@ -3,10 +3,10 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import Program
+from readme import ROOT, Readme
 
 from charnn.cli.app import program as root
 from charnn.cli.lazy import walk
@@ -14,7 +14,6 @@ from charnn.data.store import TokenizedCorpus
 from charnn.models import open_model
 from charnn.score import evaluate
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ALL = {context.command_path.removeprefix("charnn").strip(): one for one, context in walk(root())}
 GROUPS = {name for name, command in ALL.items() if hasattr(command, "members")}
@@ -22,10 +21,9 @@ COMMANDS = set(ALL) - GROUPS
 
 
 def shown_commands() -> list[list[str]]:
-    lines = re.findall(r"^ +(charnn .*)$", README, re.M)
-    lines += re.findall(r"`(charnn [^`]*)`", README)
-    commands = (re.split(r" # | *\| *| -> ", line) for line in lines)
-    return [part.split() for parts in commands for part in parts if part.startswith("charnn ")]
+    readme = Readme.read(ROOT / "README.md")
+    parts = (part for line in readme.commands + readme.spans for part in re.split(r" *\| *", line))
+    return [part.split() for part in parts if part.startswith("charnn ")]
 
 
 def named(words: list[str]) -> str:
