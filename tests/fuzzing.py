@@ -228,7 +228,9 @@ def command_lines(without: frozenset[str] = frozenset()) -> st.SearchStrategy[li
     for command, context in walk(program()):
         path = tuple(context.command_path.split()[1:])
         if " ".join(path) not in without:
-            commands.append((path, [one for one in command.params if one.name != "help"]))
+            # --debug shows tracebacks: that is what it is for.
+            options = [one for one in command.params if one.name not in ("help", "debug")]
+            commands.append((path, options))
 
     def line(command: tuple[tuple[str, ...], list[object]]) -> st.SearchStrategy[list[str]]:
         path, parameters = command
