@@ -34,6 +34,7 @@ BRIEF = [
 
 PATIENT = settings(
     deadline=None,
+    derandomize="HYPOTHESIS_PROFILE" not in os.environ,  # the short form always tries the same
     phases=[Phase.reuse, Phase.generate],  # shrinking takes longer than reading what was found
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
