@@ -200,7 +200,7 @@ def run_place(output: Path | None, corpus: "TokenizedCorpus") -> tuple[Path, str
     """
     if output is None:
         return CHECKPOINTS, corpus.header.name
-    if not output.name:
+    if output.name in ("", ".."):
         raise UsageError(f"-o {output} is no name for a run")
     return output.parent, output.name
 

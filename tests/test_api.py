@@ -370,7 +370,9 @@ def test_streams_may_be_dropped_and_run_side_by_side(place, model):
 @pytest.mark.parametrize("cell", ["lstm", "ngram"])
 def test_threads_may_share_a_model(place, cell):
     if cell == "ngram":
-        charnn.train("corpora/text", cell="ngram", order=3, output="checkpoints/counted")
+        charnn.train(
+            "corpora/text", cell="ngram", order=3, minutes=None, output="checkpoints/counted"
+        )
     model = charnn.load()
     prompts = [f"The {word}" for word in TEXT.split()[:12]]
 
@@ -617,6 +619,10 @@ def test_what_is_no_corpus_is_an_error(place):
         charnn.tokenize("text.txt", document="page")
     with pytest.raises(InputError, match="no such file"):
         charnn.tokenize("nothing")
+    with pytest.raises(UsageError, match="nothing to tokenize"):
+        charnn.tokenize([])
+    with pytest.raises(UsageError, match="is no name for a run"):
+        charnn.train("text.txt", output="..", steps=1)
     with pytest.raises(UsageError, match=r"resume\(\) has no option 'hidden'"):
         charnn.resume(hidden=3)
 

@@ -269,6 +269,7 @@ FILES = {
     "no whole number": ("hidden = 3.5", 2, "o.toml: hidden: a whole number is wanted"),
     "true for a number": ("hidden = true", 2, "o.toml: hidden: takes text or a number, not true"),
     "text for a switch": ('resume = "yes"', 2, "o.toml: resume: is true or false, not 'yes'"),
+    "a number beyond all": (f"steps = 0x{'f' * 8000}", 2, "steps: holds a number of more than 128"),
     "several for one": ("lr = [1]", 2, "o.toml: lr: takes text or a number, not an array"),
     "a date": ("lr = 2020-02-02", 2, "lr: takes text or a number, not datetime.date(2020"),
     "NUL": ('corpus = "a\\u0000"', 2, "o.toml: corpus: cannot hold the character NUL"),

@@ -221,8 +221,14 @@ def test_names_that_are_no_utf8_and_names_that_lead_away(tmp_path):
     corpus, _ = tokenize_corpus(SourceConfig((path,)), TokenizerConfig(), tmp_path / "out")
     assert corpus.header.source["files"][0].endswith("caf\\xe9.txt")
     header = corpus.path / "corpus.json"
-    header.write_text(header.read_text().replace('"name": "out"', '"name": "../out"'))
-    with pytest.raises(CorpusError, match="malformed"):
+    fields = json.loads(header.read_text())
+    for name in ("../out", "..", "", "a\0b"):
+        header.write_text(json.dumps({**fields, "name": name}))
+        with pytest.raises(CorpusError, match="malformed"):
+            TokenizedCorpus.open(corpus.path)
+    fields["splits"]["train"]["bytes"] = "many"
+    header.write_text(json.dumps(fields))
+    with pytest.raises(CorpusError, match="damaged"):
         TokenizedCorpus.open(corpus.path)
 
 

@@ -241,6 +241,7 @@ WRONG = {
     "prime": "missing option --save-state; charnn prime --help tells all",
     "info a b c": "unexpected extra argument(s) (b c); charnn info --help tells all",
     "generate -Z": "no such option: -Z; charnn generate --help tells all",
+    "a" * 300: "no such command: aaaa",
     "xyzzy": "no such command: xyzzy; charnn --help tells all",
     "--nose": "no such option: --nose; charnn --help tells all",
     "--debug": None,

@@ -8,7 +8,7 @@ from charnn.api.options import Options, Place, TokenizerOptions, check
 from charnn.data.config import DocumentMode, SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus
-from charnn.errors import CorpusExistsError
+from charnn.errors import CorpusExistsError, UsageError
 from charnn.places import CORPORA, corpus_name, find_tokenizer
 from charnn.text.config import InvalidPolicy, TokenizerConfig
 
@@ -59,7 +59,9 @@ def tokenize(
     (config,) = _TOKENIZER.read(options)
     check("document", document, DocumentMode)
     check("errors", errors, InvalidPolicy)
-    trained = _paths(sources)
+    check("validation_share", validation_share, float)
+    if not (trained := _paths(sources)):
+        raise UsageError("there is nothing to tokenize", "name a file or a folder")
     source = SourceConfig(
         trained, _paths(validation), _paths(test), validation_share, document, errors
     )

@@ -77,7 +77,7 @@ def train(
     check("size", size, Size)
     check("errors", errors, InvalidPolicy)
     named = {"cell": cell, "corpus": corpus, "output": output, "log_dir": log_dir}
-    given = {*options, *(name for name, value in named.items() if value is not None)}
+    given = {name for name, value in {**options, **named}.items() if value is not None}
     if size != "auto":
         given.add("size")
     with _NEW.named():

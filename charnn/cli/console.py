@@ -34,7 +34,7 @@ def say(message: str = "") -> None:
 
 def warn(message: str) -> None:
     """Tell the user about something that may be wrong."""
-    say(f"charnn: warning: {message}")
+    say(f"charnn: warning: {visible(message)}")
 
 
 def fail(message: str) -> None:

@@ -35,6 +35,9 @@ _FILE = "charnn.config"
 #: takes time by their square.
 _MOST_BYTES, _MOST_DOTS = 1 << 16, 500
 
+#: No number that an option takes is larger; Python would not even write one of 5,000 digits.
+_MOST_BITS = 128
+
 
 def _load(context: typer.Context, file: Path | None) -> None:
     """Make what a file says the command's defaults."""
@@ -306,6 +309,8 @@ def _as_typed(parameter: Any, value: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"takes text or a number, not {_shown(value)}")
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise UsageError(f"holds a number of more than {_MOST_BITS} bits")
     if "\0" in (text := str(value)):
         raise UsageError("cannot hold the character NUL")
     return text

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -67,6 +68,7 @@ def meant_path(message: str, words: Iterable[str]) -> str:
         typed = word.partition("=")[2] if word.startswith("--") else word
         if typed and re.search(rf"(?:^|[\s']){re.escape(typed)}(?:$|[\s':,;])", message):
             path = Path(typed)
-            near = None if path.exists() else nearest_path(path)
-            return f"did you mean {near}?" if near else ""
+            with suppress(OSError):  # a name that is too long, or lies where nobody may look
+                near = None if path.exists() else nearest_path(path)
+                return f"did you mean {near}?" if near else ""
     return ""

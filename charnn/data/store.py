@@ -50,6 +50,9 @@ class SplitHeader:
     sha256: str
     """Of the ids on disk."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class Lacking:
@@ -132,6 +135,8 @@ class TokenizedCorpus:
             invalid = header.source.get("invalid", {})
             if not (
                 isinstance(header.name, str)
+                and header.name not in ("", "..")
+                and "\0" not in header.name
                 and Path(header.name).name == header.name
                 and isinstance(header.source, dict)
                 and all(isinstance(file, str) for file in header.source["files"])
