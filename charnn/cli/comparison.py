@@ -1,12 +1,12 @@
 """Models and baselines side by side: one table, the best first."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charnn.cli.console import say, visible, warn
+from charnn.cli.tables import drawn, plain_table
 
 if TYPE_CHECKING:
     from charnn.architecture import Architecture
@@ -114,19 +114,12 @@ def best_first(rows: Sequence[Row]) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as lines of text, columns aligned, in the order that they come in."""
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table = plain_table()
     for n, name in enumerate(HEADER):
-        drawn.add_column(name, justify="right" if n >= _FIRST_NUMBER else "left", no_wrap=True)
+        table.add_column(name, justify="right" if n >= _FIRST_NUMBER else "left", no_wrap=True)
     for row in rows:
-        drawn.add_row(*row.cells())
-    lines = io.StringIO()
-    wide = 200 + max((2 * len(row.name) for row in rows), default=0)
-    console = Console(file=lines, width=wide, color_system=None, markup=False, highlight=False)
-    console.print(drawn)
-    return "".join(line.rstrip() + "\n" for line in lines.getvalue().splitlines())
+        table.add_row(*row.cells())
+    return drawn(table, 200 + max((2 * len(row.name) for row in rows), default=0))
 
 
 def measure_baselines(measured: Sequence[Measured], *, always: bool) -> list[Rival]:

@@ -1,7 +1,6 @@
 """``charnn corpus``: public texts to learn from, listed and fetched."""
 
 import contextlib
-import io
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ import typer
 from charnn.cli.console import Payload, be_quiet, byte_bars, quoted, say
 from charnn.cli.lazy import Lazy, group_of
 from charnn.cli.options import Json, Quiet
+from charnn.cli.tables import drawn, plain_table
 from charnn.errors import UsageError
 from charnn.places import CORPORA, TEXTS
 
@@ -126,15 +126,13 @@ def size_of(count: int) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> str:
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table = plain_table()
     for name in _HEADER[:-1]:
-        drawn.add_column(name, justify="right" if name == "size" else "left", no_wrap=True)
-    drawn.add_column(_HEADER[-1], overflow="fold")
+        table.add_column(name, justify="right" if name == "size" else "left", no_wrap=True)
+    table.add_column(_HEADER[-1], overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
-    return _drawn(drawn, width)
+        table.add_row(*row)
+    return drawn(table, width)
 
 
 def _paragraph(one: "PublicCorpus", width: int) -> str:
@@ -142,16 +140,7 @@ def _paragraph(one: "PublicCorpus", width: int) -> str:
 
     facts = f"{one.language}, {size_of(one.bytes)}, {one.licence}"
     body = Padding(f"{facts}\n{one.about}", (0, 0, 0, 2))
-    return f"{one.name}\n{_drawn(body, width)}"
-
-
-def _drawn(what: Any, width: int) -> str:
-    from rich.console import Console
-
-    lines = io.StringIO()
-    console = Console(file=lines, width=width, color_system=None, markup=False, highlight=False)
-    console.print(what)
-    return "".join(line.rstrip() + "\n" for line in lines.getvalue().splitlines())
+    return f"{one.name}\n{drawn(body, width)}"
 
 
 def fetch(
