@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -191,18 +191,6 @@ _numbers = st.one_of(st.integers().map(str), st.floats().map(str))
 _values = st.one_of(st.sampled_from(_HOSTILE), st.sampled_from(_HOSTILE), _numbers, _words)
 
 
-def _choices(parameter: object) -> list[str]:
-    """The values that an option names, if it does."""
-    kinds = [parameter.type_descriptor.annotation]  # type: ignore[attr-defined]
-    words = []
-    while kinds:
-        kind = kinds.pop()
-        if isinstance(kind, str):
-            words.append(kind)
-        kinds += get_args(kind)
-    return words
-
-
 @st.composite
 def _option(draw: st.DrawFn, parameters: list[object]) -> list[str]:
     parameter = draw(st.sampled_from(parameters))
@@ -211,7 +199,8 @@ def _option(draw: st.DrawFn, parameters: list[object]) -> list[str]:
     if getattr(parameter, "is_flag", False):
         return [name]
     value = draw(_values)
-    if (choices := _choices(parameter)) and draw(st.booleans()):
+    choices = parameter.type_descriptor.choices  # type: ignore[attr-defined]
+    if choices and draw(st.booleans()):
         value = draw(st.sampled_from(choices))
     if not name.startswith("-"):  # an argument
         return [value]
