@@ -3,9 +3,9 @@
 All is looked for from the working directory on. Imports nothing heavy before it is needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from charnn.data.config import SourceConfig
 from charnn.errors import CheckpointError, CorpusError, UsageError
@@ -90,20 +90,8 @@ def find_corpus(path: Path | None) -> Path:
     return _inside(CORPORA, path or newest_corpus() or bundled("fables.txt"))
 
 
-class MakeCorpus(Protocol):
-    """Tokenizes text into a folder."""
-
-    def __call__(
-        self,
-        sources: SourceConfig,
-        config: TokenizerConfig,
-        target: Path,
-        /,
-        *,
-        like: "Tokenizer | None",
-        extend: bool,
-    ) -> "TokenizedCorpus":
-        """As ``charnn.data.prepare.tokenize_corpus``."""
+#: Tokenizes text into a folder, as ``_tokenize`` does.
+MakeCorpus = Callable[..., "TokenizedCorpus"]
 
 
 def _tokenize(

@@ -238,10 +238,11 @@ def find_corpus(
     """
     from charnn.data.store import is_corpus
 
-    if path is None and places.newest_corpus() is None:
-        say("no tokenized corpus here: taking the fables that come with charnn")
+    is_named = path is not None
     path = places.find_corpus(path)
     if not is_corpus(path):
+        if not is_named:
+            say("no tokenized corpus here: taking the fables that come with charnn")
         path = inputs.path(path)
         name = name or inputs.name(path)
     try:
