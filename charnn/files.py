@@ -6,12 +6,16 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from charnn.errors import OutputError
+
+#: What this process's threads write is told apart by numbers, and which of those are in use.
+_numbers, _in_use = itertools.count(), set[int]()
 
 
 def sha256(data: bytes) -> str:
@@ -69,17 +73,28 @@ def cannot_write(what: str, path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {what} {path}: {error.strerror or error}") from error
 
 
-def _is_running(process: int) -> bool:
-    """Whether another process has this number."""
-    if process == os.getpid():
-        return False
+@contextlib.contextmanager
+def _hidden_name(target: Path) -> Iterator[Path]:
+    """A name beside ``target`` for what is not finished, which nothing else takes in the block."""
+    number = next(_numbers)
+    _in_use.add(number)
+    try:
+        yield target.with_name(f".{target.name}.{os.getpid()}-{number}.tmp")
+    finally:
+        _in_use.discard(number)
+
+
+def _is_left(process: int, number: int) -> bool:
+    """Whether what is so numbered is in nobody's use any more."""
+    if process == os.getpid():  # or a killed one's that had the same: in containers they come again
+        return number not in _in_use
     try:
         os.kill(process, 0)
     except ProcessLookupError:
-        return False
+        return True
     except PermissionError:
         pass
-    return True
+    return False
 
 
 def clear_leftovers(target: Path) -> None:
@@ -87,11 +102,12 @@ def clear_leftovers(target: Path) -> None:
 
     Unfinished folders go; one that was moved aside comes back if nothing took its place.
     """
+    names = re.compile(re.escape(f".{target.name}.") + r"(\d+)-(\d+)(\.old)?\.tmp")
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        process, *aside = leftover.name.removeprefix(f".{target.name}.").split(".")[:-1]
-        if not process.isdigit() or aside not in ([], ["old"]) or _is_running(int(process)):
+        match = names.fullmatch(leftover.name)
+        if not match or not _is_left(int(match[1]), int(match[2])):
             continue
-        if aside and not target.exists():
+        if match[3] and not target.exists():
             leftover.rename(target)
         else:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -110,15 +126,15 @@ def scratch_folder(target: Path, *, what: str) -> Iterator[Path]:
     Raises:
         OutputError: nothing can be written there.
     """
-    with cannot_write(what, target):
-        make_folder(target.parent)
-        clear_leftovers(target)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _hidden_name(target) as scratch:
+        with cannot_write(what, target):
+            make_folder(target.parent)
+            clear_leftovers(target)
+            scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -142,7 +158,7 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
             sync(path)
         sync(staging)
         if replace and target.exists():
-            old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+            old = staging.with_suffix(".old.tmp")
             target.rename(old)
             staging.rename(target)
             shutil.rmtree(old, ignore_errors=True)
@@ -153,12 +169,12 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole: under another name, synced, then renamed into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with cannot_write("file", path):
-            temporary.write_bytes(data)
-            sync(temporary)
-            temporary.replace(path)
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _hidden_name(path) as temporary:
+        try:
+            with cannot_write("file", path):
+                temporary.write_bytes(data)
+                sync(temporary)
+                temporary.replace(path)
+                sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@ import gzip
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus, dtype_for
 from charnn.errors import CorpusError, InputError, OutputError
-from charnn.files import clear_leftovers
+from charnn.files import clear_leftovers, staged_folder, write_atomically
 from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import survey
 
@@ -133,12 +134,27 @@ def test_the_same_again_is_up_to_date_and_another_is_refused(tmp_path):
 
 def test_leftovers_of_a_killed_writer_are_put_right(tmp_path):
     nobody = 2**22 + 1  # above the largest process number
-    (tmp_path / f".x.{nobody}.tmp").mkdir()
-    (tmp_path / f".x.{nobody}.old.tmp").mkdir()
-    (tmp_path / f".x.{os.getpid()}.tmp").mkdir()  # in a container numbers come again
-    (tmp_path / ".x.1.tmp").mkdir()  # process 1 always runs
+    (tmp_path / f".x.{nobody}-0.tmp").mkdir()
+    (tmp_path / f".x.{nobody}-1.old.tmp").mkdir()
+    (tmp_path / f".x.{os.getpid()}-{10**9}.tmp").mkdir()  # in a container numbers come again
+    others = [".x.1-0.tmp", ".x.notes.tmp", ".xy.1-0.tmp"]  # process 1 always runs
+    for name in others:
+        (tmp_path / name).mkdir()
     clear_leftovers(tmp_path / "x")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".x.1.tmp", "x"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*others, "x"]
+
+
+def test_threads_leave_each_other_what_they_have_not_finished(tmp_path):
+    target = tmp_path / "x"
+    with staged_folder(target, what="corpus") as first:
+        (first / "file").write_text("first")
+        with staged_folder(target, what="corpus") as second:
+            (second / "file").write_text("second")
+        assert (first / "file").read_text() == "first"
+        write_atomically(target / "file", b"third")
+        shutil.rmtree(target)
+    assert (target / "file").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_what_is_no_text_is_named(tmp_path):
