@@ -135,16 +135,7 @@ def open_corpus(
     from charnn.data.store import TokenizedCorpus, is_corpus
 
     if is_corpus(path):
-        if extend:
-            raise UsageError(
-                f"{path} is tokenized already, so --extend-vocabulary comes too late",
-                "give it to charnn tokenize --like",
-            )
-        if errors != "bytes":
-            raise UsageError(
-                f"{path} is tokenized already, so --errors comes too late",
-                "give it to charnn tokenize",
-            )
+        check_tokenized(path, extend=extend, errors=errors)
         return TokenizedCorpus.open(path)
     if not path.exists():
         raise CorpusError(f"no such corpus or text: {path}", "charnn tokenize makes one of a text")
@@ -152,6 +143,20 @@ def open_corpus(
     target = CORPORA / (name or corpus_name(path))
     source = SourceConfig((path,), errors=errors)
     return make(source, TokenizerConfig(), target, like=like, extend=extend)
+
+
+def check_tokenized(path: Path, *, extend: bool, errors: InvalidPolicy) -> None:
+    """Refuse what a tokenized corpus would have needed before.
+
+    Raises:
+        UsageError: it is to be extended, or read otherwise.
+    """
+    late = "--extend-vocabulary" if extend else "--errors" if errors != "bytes" else ""
+    if late:
+        raise UsageError(
+            f"{path} is tokenized already, so {late} comes too late",
+            f"give it to charnn tokenize{' --like' * extend}",
+        )
 
 
 def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":

@@ -410,7 +410,7 @@ def test_a_text_is_str_or_bytes(model):
     assert model.score("狐\n").bytes == 4
     with pytest.raises(UsageError, match="str or bytes, not PosixPath"):
         model.score(Path("letter.txt"))
-    with pytest.raises(InputError, match=r"half a character, U\+D83E, at 1"):
+    with pytest.raises(InputError, match=r"U\+D83E at character 1 is half a surrogate pair"):
         model.generate("a\ud83e")
     odd = b"The\xff"
     assert model.score(odd).nats == model.score(odd.decode("utf-8", "surrogateescape")).nats
@@ -610,6 +610,29 @@ def test_training_options_that_make_no_sense(place, options, said):
         charnn.train("corpora/text", **options)
     assert said in str(caught.value)
     assert [run.name for run in Path("checkpoints").iterdir()] == ["text"]
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_comes_too_late_for_a_tokenized_corpus_is_refused(place, opened):
+    corpus = TokenizedCorpus.open(Path("corpora/text")) if opened else "corpora/text"
+    with pytest.raises(UsageError, match="already, so errors comes too late"):
+        charnn.train(corpus, steps=1, errors="replace")
+    with pytest.raises(UsageError, match="already, so extend_vocabulary comes too late"):
+        charnn.train(corpus, steps=1, from_checkpoint="text", extend_vocabulary=True)
+    assert [run.name for run in Path("checkpoints").iterdir()] == ["text"]
+
+
+def test_errors_of_all_kinds_name_keywords(place):
+    (place / "odd.txt").write_bytes(b"\xff" * 99)
+    (place / "something").mkdir()
+    with pytest.raises(InputError, match="errors bytes keeps such bytes, errors replace makes"):
+        charnn.tokenize("odd.txt", errors="strict")
+    with pytest.raises(InputError, match="errors bytes keeps such bytes, errors replace makes"):
+        charnn.train("odd.txt", errors="strict", steps=1)
+    with pytest.raises(CorpusError, match="no tokenized corpus; use another output"):
+        charnn.tokenize("text.txt", output="something")
+    with pytest.raises(CheckpointError, match="extend it with minutes, steps or epochs"):
+        charnn.resume("text")
 
 
 def test_what_is_no_corpus_is_an_error(place):

@@ -67,13 +67,14 @@ def tokenize(
     )
     tokenizer = None if like is None else find_tokenizer(Path(like))
     target = CORPORA / corpus_name(trained[0]) if output is None else Path(output)
-    try:
-        corpus, _ = tokenize_corpus(
-            source, config, target, like=tokenizer, extend=extend_vocabulary, force=force
-        )
-    except CorpusExistsError as error:
-        hint = "force=True replaces it, output chooses another place"
-        raise CorpusExistsError(error.message, hint) from None
+    with _TOKENIZER.named():
+        try:
+            corpus, _ = tokenize_corpus(
+                source, config, target, like=tokenizer, extend=extend_vocabulary, force=force
+            )
+        except CorpusExistsError as error:
+            hint = "force=True replaces it, output chooses another place"
+            raise CorpusExistsError(error.message, hint) from None
     return corpus
 
 

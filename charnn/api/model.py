@@ -16,12 +16,13 @@ from charnn.decode.config import (
     GuideConfig,
     SamplingConfig,
 )
-from charnn.errors import CheckpointError, InputError, UsageError
+from charnn.errors import CheckpointError, UsageError
 from charnn.generation import Generated, Piece, read_prompt_text, seeded, write
 from charnn.lines import LineScorer, ScoredLine
 from charnn.places import corpus_of, find_run
 from charnn.score import Evaluation, evaluate
 from charnn.text.base import Tokenizer, UnknownTally
+from charnn.text.utf8 import encode_utf8
 
 _log = logging.getLogger("charnn")
 
@@ -249,10 +250,4 @@ def _bytes_of(text: str | bytes) -> bytes:
         return text
     if not isinstance(text, str):
         raise UsageError(f"a text is str or bytes, not {type(text).__name__}")
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        point = f"U+{ord(text[error.start]):04X}"
-        raise InputError(
-            f"a text with half a character, {point}, at {error.start}", "give its bytes"
-        ) from None
+    return encode_utf8(text)

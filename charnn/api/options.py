@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
 from charnn.architecture import Smoothing
-from charnn.errors import GenerationError, UsageError
+from charnn.errors import CharnnError, UsageError
 from charnn.text.config import UnknownPolicy
 from charnn.typed import fits
 
@@ -203,14 +203,15 @@ class Options:
         """Let errors name options as keywords, not as flags."""
         try:
             yield
-        except (UsageError, GenerationError) as error:
+        except CharnnError as error:
             message, hint = map(self._in_keywords, (error.message, error.hint))
             raise type(error)(message, hint) from None
 
     def _in_keywords(self, text: str) -> str:
         names = {flag: name for name, field in self._fields.items() for flag in _flags(field)}
-        names |= {_flag(name): name for name in self._others}
-        return re.sub(r"--[a-z]+(?:-[a-z]+)*", lambda match: names.get(match[0], match[0]), text)
+        names |= {_flag(name): name for name in self._others} | {"-o": "output"}
+        flags = r"--[a-z]+(?:-[a-z]+)*|(?<!\S)-o\b"
+        return re.sub(flags, lambda match: names.get(match[0], match[0]), text)
 
     def _near(self, wrong: str) -> str:
         """Which option may be meant."""

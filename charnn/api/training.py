@@ -13,7 +13,7 @@ from charnn.architecture import CellName, ModelConfig, NgramConfig
 from charnn.checkpoint import read_checkpoint
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
-from charnn.places import find_corpus, find_run, open_corpus, run_place
+from charnn.places import check_tokenized, find_corpus, find_run, open_corpus, run_place
 from charnn.text.config import InvalidPolicy
 from charnn.training.config import Size, TrainingConfig
 from charnn.training.counting import count
@@ -82,24 +82,27 @@ def train(
         given.add("size")
     with _NEW.named():
         check_together({name: name for name in given}, counts=cell == "ngram")
-    begin = None
-    if training.from_checkpoint is not None:
-        begin = read_checkpoint(find_run(Path(training.from_checkpoint)))
-    if not isinstance(corpus, TokenizedCorpus):
-        path = find_corpus(None if corpus is None else Path(corpus))
-        corpus = open_corpus(path, begin=begin, extend=training.extend_vocabulary, errors=errors)
-    folder, name = run_place(None if output is None else Path(output), corpus)
-    if cell == "ngram":
-        return load(count(corpus, ngram, folder, name).run)
-    from charnn.training.process import undisturbed
-    from charnn.training.start import prepare
+        begin = None
+        if training.from_checkpoint is not None:
+            begin = read_checkpoint(find_run(Path(training.from_checkpoint)))
+        extend = training.extend_vocabulary
+        if isinstance(corpus, TokenizedCorpus):
+            check_tokenized(corpus.path, extend=extend, errors=errors)
+        else:
+            path = find_corpus(None if corpus is None else Path(corpus))
+            corpus = open_corpus(path, begin=begin, extend=extend, errors=errors)
+        folder, name = run_place(None if output is None else Path(output), corpus)
+        if cell == "ngram":
+            return load(count(corpus, ngram, folder, name).run)
+        from charnn.training.process import undisturbed
+        from charnn.training.start import prepare
 
-    with undisturbed():
-        model = replace(model, cell=cell or "lstm")
-        start = prepare(corpus, size, model, training, given, begin)
-        for warning in start.warnings:
-            _log.warning(warning)
-        return _follow(start.train(folder, name, _lasting(stop)), log_dir, on_event)
+        with undisturbed():
+            model = replace(model, cell=cell or "lstm")
+            start = prepare(corpus, size, model, training, given, begin)
+            for warning in start.warnings:
+                _log.warning(warning)
+            return _follow(start.train(folder, name, _lasting(stop)), log_dir, on_event)
 
 
 @_ANEW.shown
@@ -132,7 +135,7 @@ def resume(
     from charnn.training.process import undisturbed
     from charnn.training.start import go_on
 
-    with undisturbed():
+    with _ANEW.named(), undisturbed():
         path = find_run(None if run is None else Path(run))
         return _follow(go_on(path, anew, _lasting(stop)), log_dir, on_event)
 
