@@ -273,6 +273,26 @@ def test_prompts_may_come_one_by_one(program, place):
     assert b"\nShe said" in result.stdout
 
 
+def test_a_given_prompt_comes_before_those_that_are_typed(program, place):
+    (place / "options.toml").write_text('prompt = "She"\n')
+    arguments = ["generate", "-i", "-n", "9", "-s", "1", "-q", "--json"]
+    result = program(*arguments, "--config", "options.toml", cwd=place, stdin=b"The\n")
+    assert result.returncode == 0, result.stderr
+    prompts = [json.loads(line)["prompt"] for line in result.stdout.splitlines()]
+    assert prompts == ["She", "The"]
+
+
+def test_typed_prompts_heed_errors(program, place):
+    arguments = ["generate", "-i", "-n", "2", "-s", "1", "-q"]
+    replaced = program(*arguments, "--errors", "replace", cwd=place, stdin=b"The\xff\n")
+    assert replaced.stdout.startswith("The\ufffd".encode())
+    strict = program(*arguments, "--errors", "strict", cwd=place, stdin=b"The\xff\nShe\n")
+    assert strict.returncode == 0
+    assert strict.stderr.decode().startswith("charnn: the prompt: this is no UTF-8 text: invalid")
+    assert strict.stderr.count(b"\n") == 1
+    assert strict.stdout.startswith(b"She")  # what comes next is read all the same
+
+
 def test_a_program_may_talk_with_it_line_by_line(place):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
@@ -499,7 +519,7 @@ BAD = {
     "uneven groups": (["generate", "--beam", "4", "--beam-groups", "3"], 2, "must divide the 4"),
     "guides without a way": (["generate", "--no-repeat-ngram", "1", "--greedy"], 1,
                              "--no-repeat-ngram left no token to go on with"),
-    "typed and given prompts": (["generate", "-i", "-p", "x"], 2, "asks for prompts"),
+    "two readers of one input": (["generate", "-i", "-f", "-"], 2, "--file - reads one"),
     "nothing to read": (["prime", "--save-state", "s"], 2, "give --prompt or --file"),
     "a file in a state's place": (["prime", "-p", "The", "--save-state", "short"], 1, "exists"),
     "a stop that is no text": (["generate", "--stop", b"\xff"], 2, "no UTF-8"),

@@ -72,7 +72,7 @@ def generate(
         typer.Option(
             "-i",
             "--interactive",
-            help="Type a prompt, read on, and again.",
+            help="Type a prompt, read on, and again; one that is given comes first.",
             rich_help_panel=INPUT,
         ),
     ] = False,
@@ -97,21 +97,22 @@ def generate(
     """
     from charnn.context import load_context
     from charnn.models import open_model
+    from charnn.text.utf8 import read_utf8
 
     be_quiet(quiet)
     decoding = Decoding(generation, sampling, guide, beam)
-    if interactive and (prompt is not None or file is not None):
-        raise UsageError("--interactive asks for prompts; --prompt and --file give one")
-    text = b"" if interactive else read_prompt_option(prompt, file, errors)
+    if interactive and str(file) == "-":
+        raise UsageError("--interactive reads prompts from standard input; --file - reads one")
+    given = prompt is not None or file is not None
+    text = read_prompt_option(prompt, file, errors)
     opened = open_model(find_run(model))
     before = load_context(state, opened.checkpoint, opened.step_model) if state else None
-    if not interactive:
+    if given or not interactive:
         write_out(opened, text, decoding, before=before, echo=echo, json=json)
-        return
-    for line in _typed_prompts():
-        typed = line.encode("utf-8", "surrogateescape")
+    for typed in _typed_prompts() if interactive else ():
         try:
-            write_out(opened, typed, decoding, before=before, echo=echo, json=json)
+            settled = b"".join(read_utf8([typed], errors, name="the prompt"))
+            write_out(opened, settled, decoding, before=before, echo=echo, json=json)
         except KeyboardInterrupt:
             say()
         except UsageError:
@@ -191,20 +192,18 @@ def read(model: "LanguageModel", prompt: bytes, before: "Context | None" = None)
     return context
 
 
-def _typed_prompts() -> Iterator[str]:
+def _typed_prompts() -> Iterator[bytes]:
     """Lines typed at a terminal, with history and the usual editing keys; or lines of a pipe."""
     if sys.stdin is None:
         return
     if not sys.stdin.isatty():
         while line := sys.stdin.buffer.readline(_LONGEST_PROMPT + 1):
-            yield (
-                _bounded(line, "standard input")
-                .decode("utf-8", "surrogateescape")
-                .removesuffix("\n")
-            )
+            yield _bounded(line, "standard input").removesuffix(b"\n")
         return
     import contextlib
     import readline
+
+    from charnn.text.utf8 import encode_utf8
 
     history = Path(
         os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "charnn", "history"
@@ -219,7 +218,7 @@ def _typed_prompts() -> Iterator[str]:
                 if not sys.stdout.isatty():  # where Python would write the prompt
                     sys.stderr.write("> ")
                     sys.stderr.flush()
-                yield input("> " if sys.stdout.isatty() else "")
+                yield encode_utf8(input("> " if sys.stdout.isatty() else ""))
             except KeyboardInterrupt:
                 say()
     except EOFError:
