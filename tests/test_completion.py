@@ -82,6 +82,13 @@ def test_values():
     assert completed("charnn inspect cliff --start 1 2 --act") == ["--activation"]
 
 
+def test_public_corpora_are_names_with_what_they_are():
+    assert kind("charnn corpus fetch ti") == "words"
+    ((name, told),) = answer(program(), ["corpus", "fetch", "ti"]).items
+    assert name == "tinyshakespeare" and "Shakespeare" in told
+    assert "text8" in completed("charnn corpus fetch ")
+
+
 def test_models(place):
     runs = ["checkpoints/fables", "checkpoints/novel"]
     assert completed("charnn generate -m ") == runs

@@ -338,8 +338,9 @@ def test_what_is_there_gives_way_only_if_it_must(web, tmp_path):
     fetch(corpus, target, force=True)
     assert target.read_bytes() == DATA
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputError, match="something else"):
-        fetch(corpus, tmp_path / "pipe", force=True)
+    for force in (False, True):  # what is refused is not hinted at
+        with pytest.raises(OutputError, match="something else; choose another place"):
+            fetch(corpus, tmp_path / "pipe", force=force)
     with pytest.raises(OutputError, match="something else"):
         fetch(corpus, tmp_path, force=True)
 

@@ -136,8 +136,10 @@ def _options(typed: _Typed, incomplete: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(param: Any, context: Any, incomplete: str) -> Answer:
-    items = tuple((item.value, "") for item in param.shell_complete(context, incomplete))
-    if param.type_descriptor.choices is not None:
+    found = param.shell_complete(context, incomplete)
+    items = tuple((item.value, item.help or "") for item in found)
+    # What a name stands for is told; what a path leads to is not.
+    if param.type_descriptor.choices is not None or any(told for _, told in items):
         return Answer("words", items)
     if items:
         return Answer("paths", items)

@@ -50,11 +50,19 @@ _TABLE_WIDTH = 64
 _HEADER = ("name", "language", "size", "licence", "what it is")
 
 
-def names(incomplete: str = "") -> list[str]:
-    """The names of public corpora that begin so."""
+def names() -> list[str]:
+    """The names of public corpora."""
     from charnn.public.corpora import PUBLIC_CORPORA
 
-    return [one.name for one in PUBLIC_CORPORA if one.name.startswith(incomplete.lower())]
+    return [one.name for one in PUBLIC_CORPORA]
+
+
+def _complete(incomplete: str) -> list[tuple[str, str]]:
+    """The names that begin so, and what they stand for."""
+    from charnn.public.corpora import PUBLIC_CORPORA
+
+    found = [one for one in PUBLIC_CORPORA if one.name.startswith(incomplete.lower())]
+    return [(one.name, one.about) for one in found]
 
 
 def list_corpora(json: Json = False, quiet: Quiet = False) -> None:
@@ -144,7 +152,9 @@ def _paragraph(one: "PublicCorpus", width: int) -> str:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="As charnn corpus list tells.", autocompletion=names)],
+    name: Annotated[
+        str, typer.Argument(help="As charnn corpus list tells.", autocompletion=_complete)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(

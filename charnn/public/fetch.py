@@ -49,11 +49,6 @@ def check_free(corpus: PublicCorpus, target: Path, *, force: bool = False) -> No
         raise OutputError(f"{target} is where you are", "name a folder in it: -o")
     if not target.exists() or (corpus.several and target.is_dir() and not any(target.iterdir())):
         return
-    if not force:
-        raise OutputError(
-            f"{target} exists, and is not {corpus.name} as it should be",
-            "--force replaces it, -o chooses another place",
-        )
     if corpus.several:
         names = {text.name for text in corpus.texts}
         ours = target.is_dir() and {path.name for path in target.iterdir()} <= names
@@ -61,6 +56,11 @@ def check_free(corpus: PublicCorpus, target: Path, *, force: bool = False) -> No
         ours = target.is_file()
     if not ours:
         raise OutputError(f"{target} is something else", "choose another place: -o")
+    if not force:
+        raise OutputError(
+            f"{target} exists, and is not {corpus.name} as it should be",
+            "--force replaces it, -o chooses another place",
+        )
 
 
 def fetch(
