@@ -152,6 +152,8 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
     Raises:
         OutputError: nothing can be written there.
     """
+    if target.is_symlink():  # what it leads to is replaced, and it still leads there
+        target = target.resolve()
     with scratch_folder(target, what=what) as staging, cannot_write(what, target):
         yield staging
         for path in sorted(staging.rglob("*")):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus, dtype_for
-from charnn.errors import CorpusError, InputError, OutputError
+from charnn.errors import CorpusError, InputError, OutputError, UsageError
 from charnn.files import clear_leftovers, staged_folder, write_atomically
 from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import survey
@@ -130,6 +131,21 @@ def test_the_same_again_is_up_to_date_and_another_is_refused(tmp_path):
     assert made
     assert replaced.tokenizer.decode(ids_of(replaced)) == b"other tex"
     assert [p.name for p in corpus.path.parent.iterdir()] == ["text"]
+
+
+def test_a_corpus_is_replaced_where_a_link_leads(tmp_path, monkeypatch):
+    (tmp_path / "text.txt").write_text("some text")
+    (tmp_path / "disk").mkdir()
+    sources = SourceConfig((tmp_path / "text.txt",))
+    tokenize_corpus(sources, TokenizerConfig(), tmp_path / "disk" / "text")
+    (tmp_path / "link").symlink_to("disk/text")
+    tokenize_corpus(sources, TokenizerConfig("byte"), tmp_path / "link", force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link", "text.txt"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["text"]
+    assert TokenizedCorpus.open(tmp_path / "disk" / "text").tokenizer.kind == "byte"
+    monkeypatch.chdir(tmp_path / "link")
+    with pytest.raises(UsageError, match="is where you are, and no name"):
+        tokenize_corpus(sources, TokenizerConfig(), Path(), force=True)
 
 
 def test_leftovers_of_a_killed_writer_are_put_right(tmp_path):

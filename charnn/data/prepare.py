@@ -19,10 +19,16 @@ from charnn.data.store import (
     dtype_for,
     is_corpus,
 )
-from charnn.errors import CorpusError, CorpusExistsError, InputError, UnknownTokenError
+from charnn.errors import (
+    CorpusError,
+    CorpusExistsError,
+    InputError,
+    UnknownTokenError,
+    UsageError,
+)
 from charnn.files import cannot_write, printable, sha256_of_file, staged_folder
 from charnn.text.base import Tokenizer, UnknownTally
-from charnn.text.config import TokenizerConfig
+from charnn.text.config import InvalidPolicy, TokenizerConfig
 from charnn.text.corpus import PACKED, Advance, Chunks, Corpus, Slice, find_files, spool, survey
 from charnn.text.tokenizers import train_tokenizer
 
@@ -89,7 +95,7 @@ def tokenize_corpus(
         "files": ["-" if path.name == "-" else printable(path) for path in names["train"]],
         "bytes": sum(corpus.size for corpus in surveyed.values()),
         "digests": {split: corpus.digest for split, corpus in surveyed.items()},
-        **_told_of_invalid(surveyed.values()),
+        **_told_of_invalid(surveyed.values(), sources.errors),
     }
     options: dict[str, Any] = {
         **(options_like(config, like, extend) if like else asdict(config)),
@@ -102,6 +108,8 @@ def tokenize_corpus(
             raise CorpusError(f"{target} exists and is no tokenized corpus", "use another -o")
         if not force:
             return _existing(target, source, options), False
+    if target.name in ("", ".."):
+        raise UsageError(f"{target} is where you are, and no name for a corpus", "use another -o")
 
     splits: dict[str, Slice] = {split: corpus.whole() for split, corpus in surveyed.items()}
     if not sources.validation and sources.validation_share:
@@ -140,13 +148,14 @@ def tokenize_corpus(
     return TokenizedCorpus.open(target), True
 
 
-def _told_of_invalid(corpora: Iterable[Corpus]) -> dict[str, Any]:
-    """For the header: how many bytes are no UTF-8, and where the first of them is."""
+def _told_of_invalid(corpora: Iterable[Corpus], policy: InvalidPolicy) -> dict[str, Any]:
+    """For the header: how many bytes are no UTF-8, where the first is, and what became of them."""
     found = [corpus.invalid for corpus in corpora if corpus.invalid]
     if not found:
         return {}
     first = f"byte {found[0].offset} of {printable(found[0].file)}"
-    return {"invalid": {"bytes": sum(one.bytes for one in found), "first": first}}
+    count = sum(one.bytes for one in found)
+    return {"invalid": {"bytes": count, "first": first, "errors": policy}}
 
 
 def _known_size(files: list[Path]) -> int:
@@ -167,7 +176,10 @@ def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> 
     same_text = corpus.header.source["digests"] == source["digests"]
     if same_text and corpus.header.options == options:
         return corpus
-    what = "with other options" if same_text else "from other text"
+    before, now = (one.get("invalid", {}) for one in (corpus.header.source, source))
+    # Of text that was replaced the digest is another.
+    other_errors = now and before == {**now, "errors": before.get("errors")}
+    what = "with other options" if same_text or other_errors else "from other text"
     raise CorpusExistsError(f"{target} exists, made {what}")
 
 
