@@ -26,7 +26,7 @@ from charnn.cli.train import find_corpus
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus
-from charnn.errors import InputError, UsageError
+from charnn.errors import CorpusError, InputError, UsageError
 from charnn.lines import whole_lines
 from charnn.models import open_model
 from charnn.text import corpus as corpus_module
@@ -552,6 +552,43 @@ def test_bytes_in_arguments_come_out_as_they_were(program, place):
     result = program(*arguments, cwd=place, LC_ALL="C", PYTHONUTF8="0")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(b"The \xff\xc3 fox")
+
+
+def test_no_name_reaches_a_terminal_as_a_command_to_it(program, place):
+    name = "\x1b[2Jb.txt"
+    (place / name).write_text("fox " * 500)
+    told = program("tokenize", name, cwd=place)
+    assert told.returncode == 0, told.stderr
+    assert "corpora/�[2Jb:" in told.stderr.decode()
+    path = "corpora/\x1b[2Jb"
+    trained = program("train", path, "--cell", "ngram", "-o", "runs/\x1b[2Jc", cwd=place)
+    for result in (
+        told,
+        program("tokenize", name, cwd=place),
+        program("info", path, cwd=place),
+        trained,
+        program("info", "runs/\x1b[2Jc", cwd=place),
+        program("generate", "-n", "1", "-m", "runs/\x1b[2Jc", cwd=place),
+    ):
+        assert result.returncode == 0, result.stderr
+        assert b"\x1b" not in result.stderr + result.stdout
+
+
+def test_only_other_errors_are_other_options(tmp_path):
+    (tmp_path / "text").write_bytes(b"fox \xff fox\n" * 9)
+    (tmp_path / "more").write_bytes(b"fox \xff fox\n" * 10)
+
+    def tokenized(name, errors):
+        sources = SourceConfig((tmp_path / name,), errors=errors)
+        return tokenize_corpus(sources, TokenizerConfig(), tmp_path / "corpus")
+
+    _, made = tokenized("text", "bytes")
+    assert made
+    assert not tokenized("text", "bytes")[1]
+    with pytest.raises(CorpusError, match="made with other options"):
+        tokenized("text", "replace")
+    with pytest.raises(CorpusError, match="made from other text"):
+        tokenized("more", "bytes")
 
 
 def test_a_corpus_from_a_pipe_says_what_is_no_text(program, place):

@@ -26,15 +26,20 @@ def be_quiet(quiet: bool) -> None:
     _Talk.quiet = quiet
 
 
-def say(message: str = "") -> None:
-    """Tell the user something, on stderr."""
+def say(message: str = "", *, painted: bool = False) -> None:
+    """Tell the user something, on stderr.
+
+    Args:
+        message: a line, or several.
+        painted: whether it holds colours; otherwise there is nothing in it that a terminal obeys.
+    """
     if not _Talk.quiet:
-        _write_stderr(message)
+        _write_stderr(message if painted else _lines_visible(message))
 
 
 def warn(message: str) -> None:
     """Tell the user about something that may be wrong."""
-    say(f"charnn: warning: {visible(message)}")
+    say(f"charnn: warning: {' '.join(message.splitlines())}")
 
 
 def fail(message: str) -> None:
@@ -49,6 +54,10 @@ def visible(text: str) -> str:
     'a�\u3000b'
     """
     return "".join(c if c.isprintable() or category(c) == "Zs" else "�" for c in text)
+
+
+def _lines_visible(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def _write_stderr(message: str) -> None:
@@ -124,14 +133,16 @@ def quoted(path: object) -> str:
 
 
 def facts(rows: Mapping[str, object], width: int = 0) -> str:
-    """Names and values in two columns, the first at least ``width`` wide.
+    """Names and values in two columns, the first at least ``width`` wide; a name may be hostile.
 
     >>> print(facts({"cell": "lstm", "parameters": 12}))
     cell        lstm
     parameters  12
     """
     width = max(width, *map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+    return "\n".join(
+        f"{name:<{width}}  {_lines_visible(str(value))}" for name, value in rows.items()
+    )
 
 
 def stderr_console() -> "Console":

@@ -169,7 +169,7 @@ def _painted(colour: Colour, *, plain_rows: bool) -> bool:
 
     painted = colour == "always" or (colour == "auto" and not plain_rows and takes_colours())
     if painted and draws():
-        say(legend())
+        say(legend(), painted=True)
     return painted
 
 
