@@ -59,7 +59,8 @@ _Config = Annotated[
         expose_value=False,
         callback=_load,
         show_default=False,
-        help="Take options from this TOML file; the environment and what is typed go before it.",
+        help="Take options from this TOML file. The environment (CHARNN_COMMAND_OPTION) and what "
+        "is typed go before it.",
     ),
 ]
 

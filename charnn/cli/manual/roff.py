@@ -12,6 +12,9 @@ _EXIT = {
     "130, 143": "Stopped by Ctrl-C or SIGTERM; what was announced is saved.",
 }
 _ENVIRONMENT = {
+    "CHARNN_COMMAND_OPTION": "An option: CHARNN_TRAIN_LR=0.01 is --lr 0.01 of charnn train. "
+    "What is typed goes before it, and it goes before what --config reads.",
+    "HTTPS_PROXY, NO_PROXY": "Heeded by charnn corpus fetch, which alone uses the network.",
     "COLUMNS": "The width that is written for.",
     "NO_COLOR": "If set, nothing is coloured.",
     "TERM": "If dumb, nothing is coloured and no bar is drawn.",
@@ -19,6 +22,7 @@ _ENVIRONMENT = {
 _FILES = {
     "checkpoints/NAME/": "A run: its checkpoints, metrics and settings.",
     "corpora/NAME/": "A tokenized corpus.",
+    "texts/": "Public texts that were fetched.",
 }
 
 
