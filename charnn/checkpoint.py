@@ -13,7 +13,6 @@ checkpoints/NAME/              a run
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Set
@@ -34,7 +33,15 @@ from charnn.architecture import (
 )
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import CheckpointError
-from charnn.files import cannot_write, numbered, printable, staged_folder, sync, to_json
+from charnn.files import (
+    cannot_write,
+    hidden_name,
+    numbered,
+    printable,
+    staged_folder,
+    sync,
+    to_json,
+)
 from charnn.manifest import MANIFEST, VerifiedFolder, write_manifest
 from charnn.tensors import Tensors, open_tensors
 from charnn.text.base import Tokenizer
@@ -160,15 +167,15 @@ def write_checkpoint(
 
 def link(run: Path, name: Link, target: Path) -> None:
     """Let ``run/name`` point to a checkpoint of the run, by one rename."""
-    temporary = run / f".{name}.{os.getpid()}.tmp"
-    try:
-        with cannot_write("link", run / name):
+    with hidden_name(run / name) as temporary:
+        try:
+            with cannot_write("link", run / name):
+                temporary.unlink(missing_ok=True)
+                temporary.symlink_to(target.name)
+                temporary.replace(run / name)
+                sync(run)
+        finally:
             temporary.unlink(missing_ok=True)
-            temporary.symlink_to(target.name)
-            temporary.replace(run / name)
-            sync(run)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def target(run: Path, name: Link) -> Path | None:

@@ -17,6 +17,9 @@ from charnn.errors import OutputError
 #: What this process's threads write is told apart by numbers, and which of those are in use.
 _numbers, _in_use = itertools.count(), set[int]()
 
+#: How the name goes on of what is not finished, or was moved aside; behind ``.NAME.``.
+UNFINISHED = r"(\d+)-(\d+)(\.old)?\.tmp"
+
 
 def sha256(data: bytes) -> str:
     """The SHA-256 of ``data``, in hexadecimal."""
@@ -74,7 +77,7 @@ def cannot_write(what: str, path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _hidden_name(target: Path) -> Iterator[Path]:
+def hidden_name(target: Path) -> Iterator[Path]:
     """A name beside ``target`` for what is not finished, which nothing else takes in the block."""
     number = next(_numbers)
     _in_use.add(number)
@@ -102,7 +105,7 @@ def clear_leftovers(target: Path) -> None:
 
     Unfinished folders go; one that was moved aside comes back if nothing took its place.
     """
-    names = re.compile(re.escape(f".{target.name}.") + r"(\d+)-(\d+)(\.old)?\.tmp")
+    names = re.compile(re.escape(f".{target.name}.") + UNFINISHED)
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         match = names.fullmatch(leftover.name)
         if not match or not _is_left(int(match[1]), int(match[2])):
@@ -126,7 +129,7 @@ def scratch_folder(target: Path, *, what: str) -> Iterator[Path]:
     Raises:
         OutputError: nothing can be written there.
     """
-    with _hidden_name(target) as scratch:
+    with hidden_name(target) as scratch:
         with cannot_write(what, target):
             make_folder(target.parent)
             clear_leftovers(target)
@@ -171,7 +174,7 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole: under another name, synced, then renamed into place."""
-    with _hidden_name(path) as temporary:
+    with hidden_name(path) as temporary:
         try:
             with cannot_write("file", path):
                 temporary.write_bytes(data)

@@ -75,9 +75,9 @@ def test_what_is_not_known_to_be_worthless_is_not_touched(tmp_path, name):
 def test_leftovers_of_a_killed_run_are_cleared(corpus, tmp_path):
     run_events(corpus, tmp_path, 5, steps=10, save_every="2")
     run = tmp_path / "run"
-    (run / ".step-6.1.tmp" / "training").mkdir(parents=True)
-    (run / ".last.1.tmp").symlink_to("step-6")
-    (run / ".metrics.jsonl.1.tmp").touch()
+    (run / ".step-6.1-0.tmp" / "training").mkdir(parents=True)
+    (run / ".last.1-9.tmp").symlink_to("step-6")
+    (run / ".metrics.jsonl.1-12.tmp").touch()
     (run / "step-99").mkdir()
     with open_run(run):
         assert checkpoints(run) > linked(run)

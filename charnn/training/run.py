@@ -15,14 +15,14 @@ from charnn.architecture import ModelConfig, NgramConfig
 from charnn.checkpoint import checkpoints
 from charnn.data.store import TokenizedCorpus
 from charnn.errors import TrainingError
-from charnn.files import cannot_write, make_folder, numbered, printable
+from charnn.files import UNFINISHED, cannot_write, make_folder, numbered, printable
 from charnn.training.config import TrainingConfig
 from charnn.training.metrics import FILE as METRICS
 
 SETTINGS = "run.toml"
 _LOCK = ".lock"
 _HEADING = "# charnn train, with these settings"
-_TEMPORARY = re.compile(r"\.(?:step-\d+(?:-\d+)?|best|last|metrics\.jsonl)\.\d+(?:\.old)?\.tmp")
+_TEMPORARY = re.compile(r"\.(?:step-\d+(?:-\d+)?|best|last|metrics\.jsonl)\." + UNFINISHED)
 
 
 @contextmanager
