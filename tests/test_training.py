@@ -178,6 +178,19 @@ def test_validation_in_lanes_is_exact_where_nothing_is_remembered(tmp_path, monk
         assert validate(model, tokens, torch.device("cpu")) == pytest.approx(whole, rel=1e-5)
 
 
+def test_validation_multiplies_with_the_output_once_a_window(tmp_path):
+    """Of three dimensions PyTorch makes a product for each lane, and copies the weights for it."""
+    tokens = make_corpus(tmp_path, TEXT * 3).tokens("validation")
+    model = LanguageModel(MODEL, int(tokens.max()) + 1)
+    with torch.profiler.profile() as profiled:
+        validate(model, tokens, torch.device("cpu"))
+    called = {event.key: event.count for event in profiled.key_averages()}
+    windows = called["aten::lstm"] / MODEL.layers
+    assert windows > 1
+    assert called["aten::addmm"] == windows
+    assert "aten::bmm" not in called
+
+
 def test_a_new_best_lets_the_old_one_live_through_one_more_save(corpus, tmp_path, monkeypatch):
     losses = iter([4.0, 5.0, 3.0, 2.0])
     monkeypatch.setattr("charnn.training.trainer.validate", lambda *_: next(losses))
