@@ -1,7 +1,7 @@
 """What is chosen where nothing is asked for, and what a rehearsal tells."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,11 @@ from charnn.architecture import ModelConfig
 from charnn.training.config import TrainingConfig
 from charnn.training.recipe import Setting, complete
 
-LETTERS = Setting(tokens=1_000_000, vocabulary=65, rate=1e11)
+LETTERS = Setting(tokens=1_000_000, bytes_per_token=1.0, vocabulary=65, rate=1e11)
 settings = st.builds(
     Setting,
     tokens=st.integers(100, 10**9),
+    bytes_per_token=st.floats(0.5, 20),
     vocabulary=st.integers(2, 100_000),
     rate=st.floats(1e9, 1e14),
 )
@@ -55,14 +56,14 @@ def test_what_was_given_stays():
 
 
 def test_larger_vocabularies_learn_at_lower_rates():
-    many = Setting(LETTERS.tokens, 4 * 65, LETTERS.rate)
+    many = replace(LETTERS, vocabulary=4 * 65)
     assert chosen(many)[1].lr == pytest.approx(chosen()[1].lr / 4 ** (1 / 4))
     assert chosen(many, optimizer="adamw")[1].lr == pytest.approx(0.006)
     assert chosen(cell="gru", optimizer="adamw")[1].lr == 0.006
     assert chosen(optimizer="adamw")[1].lr == 0.012
 
 
-WORDS = Setting(2_000_000, 33_000, 1e11)
+WORDS = Setting(2_000_000, 5.0, 33_000, 1e11)
 
 
 def test_words_share_the_embedding_with_the_output_and_learn_with_a_sample():
@@ -81,11 +82,19 @@ def test_an_embedding_that_is_given_is_not_the_output(options):
 
 
 def test_a_small_text_has_a_small_model_whatever_the_time():
-    assert chosen(Setting(20_000, 65, 1e12), minutes=1000.0)[0].hidden == 128
+    assert chosen(replace(LETTERS, tokens=20_000, rate=1e12), minutes=1000.0)[0].hidden == 128
+
+
+def test_a_model_is_as_large_as_what_it_reads_allows():
+    """Not as many tokens: words of five letters teach as much as the letters."""
+    for letters in (LETTERS, replace(LETTERS, vocabulary=1500)):
+        words = replace(letters, bytes_per_token=5.0)
+        for minutes in (1.0, 10.0, 100.0):
+            assert chosen(words, minutes=minutes)[0] == chosen(letters, minutes=5 * minutes)[0]
 
 
 def test_help_says_of_what_the_recipe_chooses_that_it_does():
-    small = Setting(tokens=20_000, vocabulary=65, rate=1e11)
+    small = replace(LETTERS, tokens=20_000)
     first, *others = (
         {**vars(model), **vars(training)}
         for model, training in (chosen(minutes=1.0), chosen(WORDS, minutes=1e3), chosen(small))
@@ -128,11 +137,11 @@ def test_a_rehearsal_tells_what_a_budget_buys_and_writes_nothing(program, tmp_pa
     ("tokens", "lanes"), [(18_000, 8), (40_000, 16), (65_536, 32), (10**9, 32), (1, 8)]
 )
 def test_a_small_text_is_read_in_few_lanes(tokens, lanes):
-    assert chosen(Setting(tokens, 65, 1e11))[1].batch == lanes
+    assert chosen(replace(LETTERS, tokens=tokens))[1].batch == lanes
 
 
 def test_without_a_budget_a_small_text_is_not_read_for_ten_minutes():
-    small = Setting(tokens=18_000, vocabulary=56, rate=1e11)
+    small = replace(LETTERS, tokens=18_000, vocabulary=56)
     assert chosen(small)[1].epochs == 40
     assert chosen(small, minutes=10.0)[1].epochs is None
     assert chosen(small, steps=7)[1].epochs is None

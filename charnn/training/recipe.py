@@ -12,11 +12,12 @@ from charnn.architecture import ModelConfig, count_parameters
 from charnn.training.config import Size, TrainingConfig
 
 #: Units of a layer. --size auto takes one of them, and so do the names.
-_WIDTHS = (128, 192, 256, 384, 512, 768, 1024)
+_WIDTHS = (128, 192, 256, 320, 384, 512, 768, 1024)
 _NAMED: dict[Size, int] = {"small": 128, "medium": 256, "large": 512}
 
-#: A layer is too wide if the budget has it read fewer tokens than this for each of its weights.
-_TOKENS_PER_WEIGHT = 5.0
+#: A layer is too wide if the budget has it read fewer bytes than this for each of its weights: a
+#: word tells more than a letter.
+_BYTES_PER_WEIGHT = 14.0
 
 #: ... or if the text has fewer tokens than its weights by this factor.
 _WEIGHTS_PER_TOKEN = 8.0
@@ -61,6 +62,7 @@ class Setting:
 
     tokens: int
     """Tokens to learn from."""
+    bytes_per_token: float
     vocabulary: int
     """V."""
     rate: float | None
@@ -123,8 +125,10 @@ def _most_reads(setting: Setting) -> int:
 def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> bool:
     """Whether a budget and a text are enough for so many weights."""
     weights = _recurrent_weights(model, setting)
-    enough_time = _reads(setting, model, training) >= _TOKENS_PER_WEIGHT * weights
-    return enough_time and weights <= _WEIGHTS_PER_TOKEN * setting.tokens
+    bytes_read = _reads(setting, model, training) * setting.bytes_per_token
+    return (
+        bytes_read >= _BYTES_PER_WEIGHT * weights and weights <= _WEIGHTS_PER_TOKEN * setting.tokens
+    )
 
 
 def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> float:

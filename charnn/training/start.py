@@ -109,8 +109,10 @@ def prepare(
         vectors = read_vectors(find_run(path), corpus.tokenizer)
         model, given = _fitting(model, vectors, training, given), given | {"embedding"}
     in_minutes = training.steps is None and training.epochs is None
+    split = corpus.header.splits["train"]
     setting = Setting(
-        corpus.header.splits["train"].tokens,
+        split.tokens,
+        split.bytes / max(split.tokens, 1),
         corpus.header.vocabulary,
         matrix_rate(training.device, training.precision, training.threads) if in_minutes else None,
     )
