@@ -85,12 +85,11 @@ def test_a_small_text_has_a_small_model_whatever_the_time():
     assert chosen(replace(LETTERS, tokens=20_000, rate=1e12), minutes=1000.0)[0].hidden == 128
 
 
-def test_a_model_is_as_large_as_what_it_reads_allows():
-    """Not as many tokens: words of five letters teach as much as the letters."""
-    for letters in (LETTERS, replace(LETTERS, vocabulary=1500)):
-        words = replace(letters, bytes_per_token=5.0)
-        for minutes in (1.0, 10.0, 100.0):
-            assert chosen(words, minutes=minutes)[0] == chosen(letters, minutes=5 * minutes)[0]
+def test_a_text_has_as_large_a_model_as_it_has_bytes_for():
+    words = replace(LETTERS, bytes_per_token=5.0)
+    sizes = [chosen(text, minutes=1e4)[0].hidden for text in (LETTERS, words)]
+    assert sizes == [256, 512]
+    assert chosen(replace(LETTERS, tokens=5_000_000), minutes=1e4)[0].hidden == 512
 
 
 def test_help_says_of_what_the_recipe_chooses_that_it_does():

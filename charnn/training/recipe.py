@@ -15,12 +15,12 @@ from charnn.training.config import Size, TrainingConfig
 _WIDTHS = (128, 192, 256, 320, 384, 512, 768, 1024)
 _NAMED: dict[Size, int] = {"small": 128, "medium": 256, "large": 512}
 
-#: A layer is too wide if the budget has it read fewer bytes than this for each of its weights: a
-#: word tells more than a letter.
-_BYTES_PER_WEIGHT = 14.0
+#: A layer is too wide if the budget has it read fewer tokens than this for each of its weights.
+_TOKENS_PER_WEIGHT = 5.0
 
-#: ... or if the text has fewer tokens than its weights by this factor.
-_WEIGHTS_PER_TOKEN = 8.0
+#: ... or if it has more weights than this for each byte of the text: read again and again, they
+#: learn it by heart. In bytes, for a word tells more than a letter.
+_WEIGHTS_PER_BYTE = 1.2
 
 #: Dropout is 0.05 for each doubling of weights x epochs / tokens, but for the first so many.
 _FREE_DOUBLINGS = 1
@@ -125,10 +125,9 @@ def _most_reads(setting: Setting) -> int:
 def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> bool:
     """Whether a budget and a text are enough for so many weights."""
     weights = _recurrent_weights(model, setting)
-    bytes_read = _reads(setting, model, training) * setting.bytes_per_token
-    return (
-        bytes_read >= _BYTES_PER_WEIGHT * weights and weights <= _WEIGHTS_PER_TOKEN * setting.tokens
-    )
+    enough_time = _reads(setting, model, training) >= _TOKENS_PER_WEIGHT * weights
+    text_bytes = setting.tokens * setting.bytes_per_token
+    return enough_time and weights <= _WEIGHTS_PER_BYTE * text_bytes
 
 
 def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> float:
