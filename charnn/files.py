@@ -7,18 +7,24 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from charnn.errors import OutputError
 
-#: What this process's threads write is told apart by numbers, and which of those are in use.
-_numbers, _in_use = itertools.count(), set[int]()
+#: The numbers of what this process's threads have not finished.
+_in_use = set[int]()
 
-#: How the name goes on of what is not finished, or was moved aside; behind ``.NAME.``.
-UNFINISHED = r"(\d+)-(\d+)(\.old)?\.tmp"
+#: One thing after the other is moved aside for another.
+_moving = threading.Lock()
+
+#: How the name goes on of what is not finished, or was moved aside; behind ``.NAME.``: the process,
+#: and a number, without which it was made by an earlier version.
+UNFINISHED = r"(\d+)(?:-(\d+))?(\.old)?\.tmp"
 
 
 def sha256(data: bytes) -> str:
@@ -67,6 +73,11 @@ def numbered(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.name}-{n}")
 
 
+def behind(path: Path) -> Path:
+    """What a link leads to, so that this is replaced and not the link; of no link, the path."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 @contextlib.contextmanager
 def cannot_write(what: str, path: Path) -> Iterator[None]:
     """Turn any ``OSError`` inside into an ``OutputError`` that names ``what`` and ``path``."""
@@ -78,8 +89,11 @@ def cannot_write(what: str, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hidden_name(target: Path) -> Iterator[Path]:
-    """A name beside ``target`` for what is not finished, which nothing else takes in the block."""
-    number = next(_numbers)
+    """A name beside ``target`` for what is not finished, which nothing else takes in the block.
+
+    By chance, for a process that was killed may have had the same number, and have done the same.
+    """
+    number = secrets.randbits(48)
     _in_use.add(number)
     try:
         yield target.with_name(f".{target.name}.{os.getpid()}-{number}.tmp")
@@ -93,7 +107,7 @@ def _is_left(process: int, number: int) -> bool:
         return number not in _in_use
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:
         pass
@@ -108,7 +122,7 @@ def clear_leftovers(target: Path) -> None:
     names = re.compile(re.escape(f".{target.name}.") + UNFINISHED)
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         match = names.fullmatch(leftover.name)
-        if not match or not _is_left(int(match[1]), int(match[2])):
+        if not match or not _is_left(int(match[1]), int(match[2] or -1)):
             continue
         if match[3] and not target.exists():
             leftover.rename(target)
@@ -155,25 +169,29 @@ def staged_folder(target: Path, *, what: str, replace: bool = False) -> Iterator
     Raises:
         OutputError: nothing can be written there.
     """
-    if target.is_symlink():  # what it leads to is replaced, and it still leads there
-        target = target.resolve()
+    target = behind(target)
     with scratch_folder(target, what=what) as staging, cannot_write(what, target):
         yield staging
         for path in sorted(staging.rglob("*")):
             sync(path)
         sync(staging)
-        if replace and target.exists():
-            old = staging.with_suffix(".old.tmp")
-            target.rename(old)
-            staging.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            staging.rename(target)
+        old = staging.with_suffix(".old.tmp")
+        with _moving:
+            if replace and target.exists():
+                target.rename(old)
+            try:
+                staging.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+        shutil.rmtree(old, ignore_errors=True)
         sync(target.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole: under another name, synced, then renamed into place."""
+    path = behind(path)
     with hidden_name(path) as temporary:
         try:
             with cannot_write("file", path):

@@ -35,6 +35,7 @@ from charnn.errors import (
     GenerationError,
     InputError,
     TrainingError,
+    UnknownTokenError,
     UsageError,
 )
 from charnn.text.config import TokenizerConfig
@@ -633,6 +634,24 @@ def test_errors_of_all_kinds_name_keywords(place):
         charnn.tokenize("text.txt", output="something")
     with pytest.raises(CheckpointError, match="extend it with minutes, steps or epochs"):
         charnn.resume("text")
+    with pytest.raises(UsageError, match=r"^validation and validation_share exclude each other"):
+        charnn.tokenize("text.txt", validation="text.txt", validation_share=0.2)
+    # What looks like a flag in a name is none.
+    for name in ("my--steps.txt", "--lr/x", "some-o", "a--seed"):
+        with pytest.raises(CorpusError, match=f"no such corpus or text: {name};"):
+            charnn.train(name, steps=1)
+
+
+def test_what_is_logged_names_keywords(place, caplog):
+    charnn.train("corpora/text", **SMALL, steps=1, freeze="embedding")
+    assert "freeze embedding without from_checkpoint" in caplog.text
+
+
+def test_a_tokenizer_that_refuses_names_keywords(place):
+    corpus = charnn.tokenize("text.txt", tokenizer="word", unknown="error", output="corpora/words")
+    trained = charnn.train(corpus, **SMALL, steps=1)
+    with pytest.raises(UnknownTokenError, match="a lower min_count or another unknown"):
+        trained.encode("wolf")
 
 
 def test_what_is_no_corpus_is_an_error(place):

@@ -574,9 +574,24 @@ def test_no_name_reaches_a_terminal_as_a_command_to_it(program, place):
         assert b"\x1b" not in result.stderr + result.stdout
 
 
+def test_no_name_forges_a_line_and_words_stay_whole(program, place):
+    name = "a\ncharnn: warning: forged.txt"
+    (place / name).write_text("fox " * 500)
+    told = program("tokenize", name, cwd=place)
+    assert told.returncode == 0
+    assert b"\ncharnn: warning" not in told.stderr
+    told = program("info", f"corpora/{name.removesuffix('.txt')}", cwd=place)
+    assert told.returncode == 0
+    assert b"\ncharnn: warning" not in told.stdout
+    persian = "می\u200cخواهم"
+    (place / f"{persian}.txt").write_text("fox " * 500)
+    told = program("tokenize", f"{persian}.txt", cwd=place).stderr.decode()
+    assert told.endswith(f"charnn train corpora/{persian}\n")
+
+
 def test_only_other_errors_are_other_options(tmp_path):
     (tmp_path / "text").write_bytes(b"fox \xff fox\n" * 9)
-    (tmp_path / "more").write_bytes(b"fox \xff fox\n" * 10)
+    (tmp_path / "more").write_bytes(b"dog \xff dog\n" * 9)
 
     def tokenized(name, errors):
         sources = SourceConfig((tmp_path / name,), errors=errors)

@@ -282,6 +282,13 @@ def test_a_given_prompt_comes_before_those_that_are_typed(program, place):
     assert prompts == ["She", "The"]
 
 
+def test_what_goes_wrong_with_a_given_prompt_ends_no_session(program, place):
+    arguments = ["generate", "-i", "-q", "--no-repeat-ngram", "1", "--greedy", "-p", "The"]
+    result = program(*arguments, cwd=place, stdin=b"She\n")
+    assert result.returncode == 0
+    assert result.stderr.count(b"left no token to go on with") == 2  # of either prompt
+
+
 def test_typed_prompts_heed_errors(program, place):
     arguments = ["generate", "-i", "-n", "2", "-s", "1", "-q"]
     replaced = program(*arguments, "--errors", "replace", cwd=place, stdin=b"The\xff\n")

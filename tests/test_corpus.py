@@ -3,9 +3,11 @@ import gzip
 import json
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus, dtype_for
 from charnn.errors import CorpusError, InputError, OutputError, UsageError
-from charnn.files import clear_leftovers, staged_folder, write_atomically
+from charnn.files import clear_leftovers, hidden_name, staged_folder, write_atomically
 from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import survey
 
@@ -144,20 +146,62 @@ def test_a_corpus_is_replaced_where_a_link_leads(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["text"]
     assert TokenizedCorpus.open(tmp_path / "disk" / "text").tokenizer.kind == "byte"
     monkeypatch.chdir(tmp_path / "link")
-    with pytest.raises(UsageError, match="is where you are, and no name"):
-        tokenize_corpus(sources, TokenizerConfig(), Path(), force=True)
+    for name in (".", "..", "x/.."):
+        with pytest.raises(UsageError, match=rf"-o {re.escape(name)} is no name for a corpus"):
+            tokenize_corpus(sources, TokenizerConfig(), Path(name), force=True)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match=r"cannot write corpus .*loop: "):
+        tokenize_corpus(sources, TokenizerConfig(), tmp_path / "loop")
 
 
 def test_leftovers_of_a_killed_writer_are_put_right(tmp_path):
     nobody = 2**22 + 1  # above the largest process number
     (tmp_path / f".x.{nobody}-0.tmp").mkdir()
     (tmp_path / f".x.{nobody}-1.old.tmp").mkdir()
-    (tmp_path / f".x.{os.getpid()}-{10**9}.tmp").mkdir()  # in a container numbers come again
+    (tmp_path / f".x.{os.getpid()}-0.tmp").mkdir()  # in a container numbers come again
+    (tmp_path / f".x.{nobody}.tmp").mkdir()  # an earlier version's
+    (tmp_path / f".x.{10**20}-0.tmp").mkdir()
     others = [".x.1-0.tmp", ".x.notes.tmp", ".xy.1-0.tmp"]  # process 1 always runs
     for name in others:
         (tmp_path / name).mkdir()
     clear_leftovers(tmp_path / "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == [*others, "x"]
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_killed_one_that_had_the_same_numbers_is_in_nobodys_way(tmp_path, monkeypatch, number):
+    """In a container all is done again as it was; but chance is never the same."""
+    monkeypatch.setattr("charnn.files.secrets.randbits", lambda bits: number + 1)
+    (tmp_path / f".x.{os.getpid()}-{number}.tmp").mkdir()
+    (tmp_path / f".x.{os.getpid()}-{number}.old.tmp").mkdir()
+    with staged_folder(tmp_path / "x", what="corpus", replace=True):
+        assert (tmp_path / "x").exists()  # what was moved aside is back
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
+    monkeypatch.undo()
+    names = set()
+    for _ in range(9):
+        with hidden_name(tmp_path / "x") as name:
+            names.add(name)
+    assert len(names) == 9
+
+
+def test_threads_may_replace_the_same(tmp_path):
+    def replaced(n):
+        with staged_folder(tmp_path / "x", what="corpus", replace=True) as folder:
+            (folder / "file").write_text(str(n))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(replaced, range(200)))
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
+    assert int((tmp_path / "x" / "file").read_text()) in range(200)
+
+
+def test_a_file_is_written_where_a_link_leads(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "real").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_threads_leave_each_other_what_they_have_not_finished(tmp_path):

@@ -353,6 +353,13 @@ def test_the_folder_where_one_stands_is_not_replaced(web, tmp_path, monkeypatch)
     assert web.asked == []
 
 
+def test_what_cannot_be_had_leaves_no_folder_behind_a_link_either(web, tmp_path):
+    (tmp_path / "link").symlink_to("no/deep/x")
+    with pytest.raises(FetchError):
+        fetch(corpus_of((plain(web.url("/gone")),)), tmp_path / "link")
+    assert files_in(tmp_path) == ["link"]
+
+
 def test_a_name_is_only_a_name(web, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     web.answers["/fox"] = answers.body(DATA)

@@ -62,12 +62,12 @@ def tokenize(
     check("validation_share", validation_share, float)
     if not (trained := _paths(sources)):
         raise UsageError("there is nothing to tokenize", "name a file or a folder")
-    source = SourceConfig(
-        trained, _paths(validation), _paths(test), validation_share, document, errors
-    )
-    tokenizer = None if like is None else find_tokenizer(Path(like))
     target = CORPORA / corpus_name(trained[0]) if output is None else Path(output)
     with _TOKENIZER.named():
+        source = SourceConfig(
+            trained, _paths(validation), _paths(test), validation_share, document, errors
+        )
+        tokenizer = None if like is None else find_tokenizer(Path(like))
         try:
             corpus, _ = tokenize_corpus(
                 source, config, target, like=tokenizer, extend=extend_vocabulary, force=force

@@ -22,6 +22,7 @@ from charnn.lines import LineScorer, ScoredLine
 from charnn.places import corpus_of, find_run
 from charnn.score import Evaluation, evaluate
 from charnn.text.base import Tokenizer, UnknownTally
+from charnn.text.config import TokenizerConfig
 from charnn.text.utf8 import encode_utf8
 
 _log = logging.getLogger("charnn")
@@ -31,6 +32,7 @@ _ELSEWHERE = dict.fromkeys(("samples", "nbest"), "generate_all() writes several 
 _ONE = Options(*_CONFIGS, without=_ELSEWHERE)
 _STREAMED = Options(*_CONFIGS, without=_ELSEWHERE)
 _SEVERAL = Options(*_CONFIGS)
+_TOKENIZER = Options(TokenizerConfig)
 
 
 class Model:
@@ -165,7 +167,8 @@ class Model:
             UnknownTokenError: the vocabulary lacks something, and was made to refuse that.
         """
         tally = UnknownTally()
-        ids = self.tokenizer.encode(_bytes_of(text), tally)
+        with _TOKENIZER.named():
+            ids = self.tokenizer.encode(_bytes_of(text), tally)
         if tally.count:
             _log.warning("some of the text is not in the vocabulary and was lost: %s", tally)
         return ids

@@ -168,7 +168,7 @@ class Options:
         ]
         self._name, self._others = function.__name__, {parameter.name for parameter in own}
         told = [
-            f"    {name}: {self._in_keywords(field.metadata['help'])}"
+            f"    {name}: {self.in_keywords(field.metadata['help'])}"
             for name, field in self._fields.items()
             if "help" in field.metadata
         ]
@@ -204,13 +204,14 @@ class Options:
         try:
             yield
         except CharnnError as error:
-            message, hint = map(self._in_keywords, (error.message, error.hint))
+            message, hint = map(self.in_keywords, (error.message, error.hint))
             raise type(error)(message, hint) from None
 
-    def _in_keywords(self, text: str) -> str:
+    def in_keywords(self, text: str) -> str:
+        """A text that names options, with keywords for flags."""
         names = {flag: name for name, field in self._fields.items() for flag in _flags(field)}
         names |= {_flag(name): name for name in self._others} | {"-o": "output"}
-        flags = r"--[a-z]+(?:-[a-z]+)*|(?<!\S)-o\b"
+        flags = r"(?<![^\s(])(?:--[a-z]+(?:-[a-z]+)*|-o)(?![\w.=/-])"  # not in a file's name
         return re.sub(flags, lambda match: names.get(match[0], match[0]), text)
 
     def _near(self, wrong: str) -> str:

@@ -101,7 +101,7 @@ def train(
             model = replace(model, cell=cell or "lstm")
             start = prepare(corpus, size, model, training, given, begin)
             for warning in start.warnings:
-                _log.warning(warning)
+                _log.warning(_NEW.in_keywords(warning))
             return _follow(start.train(folder, name, _lasting(stop)), log_dir, on_event)
 
 
@@ -135,7 +135,7 @@ def resume(
     from charnn.training.process import undisturbed
     from charnn.training.start import go_on
 
-    with _ANEW.named(), undisturbed():
+    with _NEW.named(), undisturbed():  # what goes wrong may have to do with any of its options
         path = find_run(None if run is None else Path(run))
         return _follow(go_on(path, anew, _lasting(stop)), log_dir, on_event)
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 0.05
 
+#: What words and emoji are made with, and a terminal does not obey: the non-joiner, the joiner, and
+#: the soft hyphen.
+_JOINERS = "\u200c\u200d\u00ad"
+
 
 class _Talk:
     quiet = False
@@ -30,11 +34,17 @@ def say(message: str = "", *, painted: bool = False) -> None:
     """Tell the user something, on stderr.
 
     Args:
-        message: a line, or several.
+        message: one line.
         painted: whether it holds colours; otherwise there is nothing in it that a terminal obeys.
     """
     if not _Talk.quiet:
-        _write_stderr(message if painted else _lines_visible(message))
+        _write_stderr(message if painted else visible(message))
+
+
+def say_facts(rows: Mapping[str, object], width: int = 0) -> None:
+    """Tell the user names and values, as ``facts`` has them."""
+    for line in facts(rows, width).split("\n"):
+        say(line)
 
 
 def warn(message: str) -> None:
@@ -53,11 +63,9 @@ def visible(text: str) -> str:
     >>> visible("a\x1b\u3000b")
     'a�\u3000b'
     """
-    return "".join(c if c.isprintable() or category(c) == "Zs" else "�" for c in text)
-
-
-def _lines_visible(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
+    return "".join(
+        c if c.isprintable() or c in _JOINERS or category(c) == "Zs" else "�" for c in text
+    )
 
 
 def _write_stderr(message: str) -> None:
@@ -140,9 +148,7 @@ def facts(rows: Mapping[str, object], width: int = 0) -> str:
     parameters  12
     """
     width = max(width, *map(len, rows))
-    return "\n".join(
-        f"{name:<{width}}  {_lines_visible(str(value))}" for name, value in rows.items()
-    )
+    return "\n".join(f"{name:<{width}}  {visible(str(value))}" for name, value in rows.items())
 
 
 def stderr_console() -> "Console":

@@ -61,7 +61,7 @@ def _complete(incomplete: str) -> list[tuple[str, str]]:
     """The names that begin so, and what they stand for."""
     from charnn.public.corpora import PUBLIC_CORPORA
 
-    found = [one for one in PUBLIC_CORPORA if one.name.startswith(incomplete.lower())]
+    found = [one for one in PUBLIC_CORPORA if one.name.startswith(incomplete)]
     return [(one.name, one.about) for one in found]
 
 

@@ -41,7 +41,9 @@ def demo(
         raise typer.Exit(stop.exit_code)
     from charnn.models import open_model
 
-    say("\nand this is what it writes:\n")
+    say()
+    say("and this is what it writes:")
+    say()
     generation = GenerationConfig(max_tokens=_PAGE_TOKENS, seed=seed)
     sampling = SamplingConfig(temperature=_TEMPERATURE)
     write_out(open_model(ended.run), b"", Decoding(generation, sampling))

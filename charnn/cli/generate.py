@@ -1,5 +1,6 @@
 """``charnn generate``: text alone on stdout."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -103,21 +104,21 @@ def generate(
     decoding = Decoding(generation, sampling, guide, beam)
     if interactive and str(file) == "-":
         raise UsageError("--interactive reads prompts from standard input; --file - reads one")
-    given = prompt is not None or file is not None
-    text = read_prompt_option(prompt, file, errors)
+    is_given = prompt is not None or file is not None or not interactive
+    given = [read_prompt_option(prompt, file, errors)] if is_given else []
     opened = open_model(find_run(model))
     before = load_context(state, opened.checkpoint, opened.step_model) if state else None
-    if given or not interactive:
-        write_out(opened, text, decoding, before=before, echo=echo, json=json)
-    for typed in _typed_prompts() if interactive else ():
+    for text in itertools.chain(given, _typed_prompts() if interactive else ()):
         try:
-            settled = b"".join(read_utf8([typed], errors, name="the prompt"))
+            settled = b"".join(read_utf8([text], errors, name="the prompt"))
             write_out(opened, settled, decoding, before=before, echo=echo, json=json)
         except KeyboardInterrupt:
+            if not interactive:
+                raise
             say()
-        except UsageError:
-            raise
         except CharnnError as error:
+            if not interactive or isinstance(error, UsageError):
+                raise
             fail(str(error))
 
 

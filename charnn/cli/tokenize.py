@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, byte_bars, facts, say, warn
+from charnn.cli.console import Payload, be_quiet, byte_bars, say, say_facts, warn
 from charnn.cli.known import complete_all
 from charnn.cli.options import (
     INPUT,
@@ -169,7 +169,7 @@ def make_corpus(
         )
     if made:
         say(f"{corpus.path}:")
-        say(facts(summary(corpus)))
+        say_facts(summary(corpus))
         if corpus.tokenizer.loses:
             say(f"note: this tokenizer does not keep {corpus.tokenizer.loses}")
         if invalid := corpus.header.source.get("invalid"):

@@ -14,9 +14,9 @@ from charnn.architecture import CellName, ModelConfig, NgramConfig, count_parame
 from charnn.cli.console import (
     Payload,
     be_quiet,
-    facts,
     quoted,
     say,
+    say_facts,
     token_bar,
     warn,
 )
@@ -200,12 +200,12 @@ def _count(
     from charnn.training.counting import count
 
     began = time.monotonic()
-    say(facts(_corpus_facts(corpus) | {"model": f"n-grams of order {ngram.order}"}))
+    say_facts(_corpus_facts(corpus) | {"model": f"n-grams of order {ngram.order}"})
     with token_bar("evaluating", corpus.header.held_out) as advance:
         counted = count(corpus, ngram, folder, name, advance)
     grams = ", ".join(f"{n:,} {k}-grams" for k, n in enumerate(counted.ngrams, start=1))
     nats = counted.validation_nats
-    say(facts({"": grams, "run": counted.run}, width=6))
+    say_facts({"": grams, "run": counted.run}, width=6)
     if nats is not None:
         say(f"validation loss {nats:.4f} nats")
     say(f"write with it: charnn generate -m {quoted(counted.run)}")
@@ -287,7 +287,7 @@ def prepare(
         "": ", ".join(f"{part} {count:,}" for part, count in parts.items()),
         "budget": _budget(training),
     }
-    say(facts(rows))
+    say_facts(rows)
     for warning in start.warnings:
         warn(warning)
     return start
@@ -322,17 +322,15 @@ def _rehearse(start: "Start", *, json: bool) -> None:
     """Take a few steps of a run, keep nothing, and say what a budget buys."""
     told = start.rehearse()
     epoch = told.steps_per_epoch * told.step_seconds
-    say(
-        facts(
-            {
-                "step": f"{1000 * told.step_seconds:,.0f} ms for {told.tokens_per_step:,} tokens: "
-                f"{told.tokens_per_step / told.step_seconds:,.0f} tokens/s",
-                "epoch": f"{told.steps_per_epoch:,.0f} steps, {_clock(epoch)}",
-                "buys": f"{told.steps:,} steps, {told.steps / told.steps_per_epoch:.3g} epochs, "
-                f"{_clock(told.seconds)} with validations",
-            },
-            width=6,
-        )
+    say_facts(
+        {
+            "step": f"{1000 * told.step_seconds:,.0f} ms for {told.tokens_per_step:,} tokens: "
+            f"{told.tokens_per_step / told.step_seconds:,.0f} tokens/s",
+            "epoch": f"{told.steps_per_epoch:,.0f} steps, {_clock(epoch)}",
+            "buys": f"{told.steps:,} steps, {told.steps / told.steps_per_epoch:.3g} epochs, "
+            f"{_clock(told.seconds)} with validations",
+        },
+        width=6,
     )
     if json:
         parameters = sum(count_parameters(start.model, start.corpus.header.vocabulary).values())

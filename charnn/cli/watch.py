@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from charnn.cli.console import draws, facts, quoted, say, stderr_console, warn
+from charnn.cli.console import draws, quoted, say, say_facts, stderr_console, warn
 
 if TYPE_CHECKING:
     from charnn.training.events import Ended, Event, Saved, Started, Stepped
@@ -66,7 +66,7 @@ def watch(events: "Iterator[Event]", stop: StopSignal) -> "Ended":
         for event in events:
             match event:
                 case Started():
-                    say(facts({"run": f"{event.run}{_begins(event)}"}, width=6))
+                    say_facts({"run": f"{event.run}{_begins(event)}"}, width=6)
                     display = stack.enter_context(_bar(event)) if draws() else _Lines()
                     decode = _decoder(event)
                 case Stepped():

@@ -64,12 +64,14 @@ def tokenize_corpus(
     Raises:
         InputError: a source is missing, empty, no text where that is asked for, or it changed
             while it was read.
-        UsageError: ``config`` asks for another tokenizer than ``like``, or ``like`` cannot be
-            extended.
+        UsageError: ``target`` has no name, ``config`` asks for another tokenizer than ``like``, or
+            ``like`` cannot be extended.
         CorpusExistsError: ``target`` holds another corpus and ``force`` is not set.
         CorpusError: ``target`` holds something else.
         OutputError: ``target`` cannot be written.
     """
+    if target.name in ("", ".."):
+        raise UsageError(f"-o {target} is no name for a corpus")
     check_like(config, like, extend)
     kind = like.kind if like else config.tokenizer
     names = {
@@ -108,9 +110,6 @@ def tokenize_corpus(
             raise CorpusError(f"{target} exists and is no tokenized corpus", "use another -o")
         if not force:
             return _existing(target, source, options), False
-    if target.name in ("", ".."):
-        raise UsageError(f"{target} is where you are, and no name for a corpus", "use another -o")
-
     splits: dict[str, Slice] = {split: corpus.whole() for split, corpus in surveyed.items()}
     if not sources.validation and sources.validation_share:
         train, validation = surveyed["train"].split(1 - sources.validation_share)
@@ -178,7 +177,8 @@ def _existing(target: Path, source: dict[str, Any], options: dict[str, Any]) -> 
         return corpus
     before, now = (one.get("invalid", {}) for one in (corpus.header.source, source))
     # Of text that was replaced the digest is another.
-    other_errors = now and before == {**now, "errors": before.get("errors")}
+    others = before.get("errors") != now.get("errors")
+    other_errors = others and before == {**now, "errors": before.get("errors")}
     what = "with other options" if same_text or other_errors else "from other text"
     raise CorpusExistsError(f"{target} exists, made {what}")
 

@@ -68,7 +68,7 @@ class LanguageModel(nn.Module):
         features_BTF, state = self.features(ids_BT, state)
         # In two dimensions: of three, PyTorch may multiply row by row, each with a copy of weights.
         logits_NV = self.output(features_BTF.flatten(0, 1))
-        return logits_NV.view(*ids_BT.shape, -1), state
+        return logits_NV.unflatten(0, ids_BT.shape), state
 
     def features(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read a window: what the output's weights are multiplied with, and the state behind it."""

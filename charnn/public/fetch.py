@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from charnn.errors import FetchError, OutputError
-from charnn.files import cannot_write, scratch_folder, sha256_of_file, staged_folder, sync
+from charnn.files import behind, cannot_write, scratch_folder, sha256_of_file, staged_folder, sync
 from charnn.public.corpora import Download, PublicCorpus, Text
 
 #: Called with the number of bytes that just came.
@@ -85,6 +85,7 @@ def fetch(
         OutputError: it cannot be written.
     """
     check_free(corpus, target, force=force)
+    target = behind(target)
     with _without_traces(target):
         if corpus.several:
             with staged_folder(target, what="text", replace=force) as folder:
