@@ -265,6 +265,11 @@ def test_a_prompt_is_read_once_and_continued_bit_for_bit(program, place):
     assert "another checkpoint's" in one_line(program(*arguments, cwd=place), 1)
 
 
+def test_of_what_has_one_name_a_run_is_meant(program, place):
+    for name, kind in (("text", "checkpoint"), ("corpora/text", "corpus")):
+        assert json.loads(program("info", name, "--json", cwd=place).stdout)["kind"] == kind
+
+
 def test_prompts_may_come_one_by_one(program, place):
     arguments = ["generate", "--interactive", "-n", "20", "-s", "1"]
     result = program(*arguments, "-q", cwd=place, stdin="The\nShe said\n☃".encode())

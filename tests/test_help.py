@@ -187,7 +187,13 @@ def test_what_starts_at_once_imports_nothing_heavy():
 def typed(monkeypatch, capfd, tmp_path):
     """Type a command line; the exit code, and what was written to stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    for place in ("checkpoints/fables/last", "corpora/novel/corpus.json", "letter.txt", "b/a.txt"):
+    for place in (
+        "checkpoints/fables/last",
+        "corpora/novel/corpus.json",
+        "letter.txt",
+        "fable.txt",
+        "b/a.txt",
+    ):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
 
@@ -214,6 +220,10 @@ NEAR = {
     ),
     "generate --model=fabels": (1, "no such checkpoint: fabels; did you mean checkpoints/fables?"),
     "generate -m chekpoints/fables": (1, "did you mean checkpoints/fables?"),
+    "generate -m nvoel": (1, "no such checkpoint: nvoel; train one"),  # that is a corpus
+    "generate -m leter": (1, "no such checkpoint: leter; train one"),  # and that a text
+    "evaluate fable": (1, "did you mean checkpoints/fables?"),  # though fable.txt is here
+    "plot fable": (1, "no such run: fable; did you mean checkpoints/fables?"),
     "train corpora/nvoel": (1, "did you mean corpora/novel?"),
     "train nvoel": (1, "did you mean corpora/novel?"),
     "tokenize leter.txt": (1, "no such file or folder: leter.txt; did you mean letter.txt?"),

@@ -38,7 +38,7 @@ def info(
 
     be_quiet(quiet)
     payload = Payload()
-    for place in (path, CORPORA / path) if path is not None else ():
+    for place in _corpora(path):
         if is_corpus(place):
             corpus = TokenizedCorpus.open(place)
             known = {"kind": "corpus", "path": str(place)}
@@ -61,6 +61,13 @@ def info(
         }
         shown["parameters"] += " (" + ", ".join(f"{k} {n:,}" for k, n in parts.items()) + ")"
         payload.write(facts(shown) + "\n")
+
+
+def _corpora(path: Path | None) -> list[Path]:
+    """Where a corpus of that name may lie, unless it is the name of a run, which then is meant."""
+    if path is None:
+        return []
+    return [path] if find_run(path) != path else [path, CORPORA / path]
 
 
 def _checkpoint(path: Path) -> dict[str, object]:

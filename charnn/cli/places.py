@@ -69,6 +69,8 @@ def chunks_of(file: Path | None, errors: "InvalidPolicy" = "bytes") -> Iterator[
     name: object = file
     if file is None or str(file) == "-":
         stdin, name = standard_input(), "standard input"
+        if stdin.isatty():
+            say("reading what is typed, until Ctrl-D")
         chunks = iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
     else:
         chunks = read_file(file)

@@ -27,21 +27,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near}?" if near else ""
 
 
-def nearest_path(path: Path) -> Path | None:
-    """What lies where this path does not, and is named most like it; a run or a corpus, too."""
+def nearest_path(path: Path, *, is_model: bool = False) -> Path | None:
+    """What lies where this path does not, and is named most like it; a run or a corpus, too.
+
+    Args:
+        path: that does not exist.
+        is_model: whether a run is meant, and nothing else that is so named.
+    """
+    from charnn.cli.known import known_corpora, known_models
+
     folder = path.parent
     if not folder.is_dir():
         near = nearest_path(folder)
         return None if near is None or not near.is_dir() else _within(near, path.name)
-    if (near := _within(folder, path.name)) is not None:
+    if not is_model and (near := _within(folder, path.name)) is not None:
         return near
     if len(path.parts) == 1:
-        from charnn.cli.known import known_corpora, known_models
-
-        named = {Path(place).name: Path(place) for place in [*known_models(), *known_corpora()]}
+        places = known_models() if is_model else [*known_models(), *known_corpora()]
+        named = {Path(place).name: Path(place) for place in places}
         near_name = nearest(path.name, named)
-        return named[near_name] if near_name else None
-    return None
+        if near_name:
+            return named[near_name]
+    near = _within(folder, path.name) if is_model else None
+    return near if near is not None and near.is_dir() else None
 
 
 def _within(folder: Path, name: str) -> Path | None:
@@ -69,6 +77,8 @@ def meant_path(message: str, words: Iterable[str]) -> str:
         if typed and re.search(rf"(?:^|[\s']){re.escape(typed)}(?:$|[\s':,;])", message):
             path = Path(typed)
             with suppress(OSError):  # a name that is too long, or lies where nobody may look
-                near = None if path.exists() else nearest_path(path)
+                said = message.partition(typed)[0]
+                is_model = bool(re.search(r"\bno such (?:run|checkpoint)\b", said))
+                near = None if path.exists() else nearest_path(path, is_model=is_model)
                 return f"did you mean {near}?" if near else ""
     return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charnn.cli.console import Payload, be_quiet, byte_bars, say, say_facts, warn
+from charnn.cli.console import Payload, be_quiet, byte_bars, quoted, say, say_facts, warn
 from charnn.cli.known import complete_all
 from charnn.cli.options import (
     INPUT,
@@ -135,7 +135,7 @@ def tokenize(
     if json:
         Payload().json({"kind": "corpus", "path": str(corpus.path), **corpus_facts(corpus)})
     else:
-        say(f"train on it with: charnn train {corpus.path}")
+        say(f"train on it with: charnn train {quoted(corpus.path)}")
 
 
 def _check_given(context: typer.Context, like: Path | None, extend: bool) -> None:

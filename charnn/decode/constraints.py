@@ -93,7 +93,7 @@ class Constraint:
             raise UsageError(
                 f"no text of at most {max_tokens} tokens of this vocabulary satisfies "
                 + " and ".join(asked),
-                "ask for less, or for more tokens",
+                "ask for less, for more tokens, or for symbols that the vocabulary has",
             )
 
     def initial_state(self, batch: int) -> State:

@@ -9,7 +9,7 @@ _EXIT = {
     "0": "All went well.",
     "1": "Something failed; one line on standard error says what.",
     "2": "The command line makes no sense.",
-    "130, 143": "Stopped by Ctrl-C or SIGTERM; what was announced is saved.",
+    "129, 130, 143": "Stopped by SIGHUP, Ctrl-C or SIGTERM; what was announced is saved.",
 }
 _ENVIRONMENT = {
     "CHARNN_COMMAND_OPTION": "An option: CHARNN_TRAIN_LR=0.01 is --lr 0.01 of charnn train. "
@@ -23,6 +23,8 @@ _FILES = {
     "checkpoints/NAME/": "A run: its checkpoints, metrics and settings.",
     "corpora/NAME/": "A tokenized corpus.",
     "texts/": "Public texts that were fetched.",
+    "~/.local/state/charnn/history": "What was typed into charnn generate --interactive; it lies "
+    "elsewhere where XDG_STATE_HOME says so.",
 }
 
 
