@@ -586,7 +586,7 @@ def test_no_name_forges_a_line_and_words_stay_whole(program, place):
     persian = "می\u200cخواهم"
     (place / f"{persian}.txt").write_text("fox " * 500)
     told = program("tokenize", f"{persian}.txt", cwd=place).stderr.decode()
-    assert told.endswith(f"charnn train corpora/{persian}\n")
+    assert told.endswith(f"charnn train 'corpora/{persian}'\n")
 
 
 def test_only_other_errors_are_other_options(tmp_path):
