@@ -114,6 +114,12 @@ def test_a_text_that_is_read_more_often_is_learned_with_more_dropout():
     assert once.dropout < often.dropout
 
 
+def test_rare_words_are_learned_with_more_dropout_than_letters():
+    one = replace(WORDS, vocabulary=12_000), replace(WORDS, vocabulary=12_001)
+    fewer, many = (chosen(setting, epochs=20.0, size="medium")[1].dropout for setting in one)
+    assert 0 < fewer < many <= 0.5
+
+
 def test_a_rehearsal_tells_what_a_budget_buys_and_writes_nothing(program, tmp_path):
     (tmp_path / "text.txt").write_text("the fox saw the moon in the well.\n" * 100)
     assert program("tokenize", "text.txt", cwd=tmp_path).returncode == 0

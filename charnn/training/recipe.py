@@ -22,7 +22,9 @@ _TOKENS_PER_WEIGHT = 5.0
 #: learn it by heart. In bytes, for a word tells more than a letter.
 _WEIGHTS_PER_BYTE = 1.2
 
-#: Dropout is 0.05 for each doubling of weights x epochs / tokens, but for the first so many.
+#: Dropout is so much for each doubling of weights x epochs / tokens, but for the first so many;
+#: more where the symbols are words, most of which are rare.
+_DROPOUT, _DROPOUT_FOR_WORDS = 0.05, 0.07
 _FREE_DOUBLINGS = 1
 
 #: A text is read no more often than this, unless a budget says so.
@@ -131,12 +133,13 @@ def _fits(setting: Setting, model: ModelConfig, training: TrainingConfig) -> boo
 
 
 def _dropout(setting: Setting, model: ModelConfig, training: TrainingConfig) -> float:
-    """Many weights that see a text often soon know it by heart; in steps of 0.05."""
+    """Many weights that see a text often soon know it by heart."""
     epochs = _reads(setting, model, training) / setting.tokens
     weights = sum(count_parameters(model, setting.vocabulary).values())
     pressure = epochs * weights / setting.tokens
     doublings = round(math.log2(max(pressure, 1.0))) - _FREE_DOUBLINGS
-    return round(min(0.05 * max(doublings, 0), 0.5), 2)
+    each = _DROPOUT_FOR_WORDS if setting.vocabulary > _TOO_MANY_SYMBOLS else _DROPOUT
+    return round(min(each * max(doublings, 0), 0.5), 2)
 
 
 def _rate(vocabulary: int, cell: str, optimizer: str) -> float:
