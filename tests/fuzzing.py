@@ -323,6 +323,9 @@ def use_damaged(seed: int, count: int, uses: Mapping[str, Sequence[Sequence[str]
         count: how often.
         uses: command lines for files of the folder, by the beginning of their paths.
     """
+    # On one core, for threads that wait for each other on a busy machine use up processor time.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
     rng = random.Random(seed)
     whole, copy = Path.cwd(), Path.cwd().with_name("damaged")
     files = [
