@@ -17,6 +17,7 @@ from conftest import TEXT, make_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charnn.architecture import ModelConfig
 from charnn.data.config import SourceConfig
 from charnn.data.prepare import tokenize_corpus
 from charnn.data.store import TokenizedCorpus, dtype_for
@@ -24,6 +25,8 @@ from charnn.errors import CorpusError, InputError, OutputError, UsageError
 from charnn.files import clear_leftovers, hidden_name, staged_folder, write_atomically
 from charnn.text.config import TokenizerConfig
 from charnn.text.corpus import survey
+from charnn.training.config import TrainingConfig
+from charnn.training.start import prepare
 
 
 def ids_of(corpus, split="train"):
@@ -302,10 +305,35 @@ def test_names_that_are_no_utf8_and_names_that_lead_away(tmp_path):
         header.write_text(json.dumps({**fields, "name": name}))
         with pytest.raises(CorpusError, match="malformed"):
             TokenizedCorpus.open(corpus.path)
-    fields["splits"]["train"]["bytes"] = "many"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bytes": "many"}, "bytes cannot be 'many'"),
+        ({"bytes": -9}, "fewer than none"),
+        ({"documents": -1}, "fewer than none"),
+        ({"vocabulary": 0}, "malformed"),
+        ({"vocabulary": -257}, "malformed"),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be(tmp_path, change, message):
+    header = make_corpus(tmp_path).path / "corpus.json"
+    fields = json.loads(header.read_text())
+    (fields["splits"]["train"] if "vocabulary" not in change else fields).update(change)
     header.write_text(json.dumps(fields))
-    with pytest.raises(CorpusError, match="damaged"):
-        TokenizedCorpus.open(corpus.path)
+    with pytest.raises(CorpusError, match=message):
+        TokenizedCorpus.open(header.parent)
+
+
+@pytest.mark.parametrize("vocabulary", [2, 258, 10**9])
+def test_a_model_is_not_built_for_another_vocabulary_than_the_tokenizers(tmp_path, vocabulary):
+    corpus = make_corpus(tmp_path)
+    lying = replace(corpus, header=replace(corpus.header, vocabulary=vocabulary))
+    model, training = ModelConfig(), TrainingConfig(steps=1)
+    with pytest.raises(CorpusError, match="the tokenizer is not the one it names"):
+        prepare(lying, "auto", model, training, frozenset())
 
 
 def test_words_by_white_space_are_not_the_text(tmp_path):

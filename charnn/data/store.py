@@ -52,6 +52,8 @@ class SplitHeader:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if min(self.tokens, self.bytes, self.characters, self.documents, self.unknown) < 0:
+            raise ValueError("a split has fewer than none of something")
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class TokenizedCorpus:
                 and isinstance(invalid.get("first", ""), str)
                 and isinstance(header.options, dict)
                 and type(header.vocabulary) is int
+                and header.vocabulary > 0
                 and "train" in header.splits
             ):
                 raise ValueError("the header is malformed")

@@ -113,7 +113,7 @@ def prepare(
     setting = Setting(
         split.tokens,
         split.bytes / max(split.tokens, 1),
-        corpus.header.vocabulary,
+        corpus.tokenizer.vocabulary_size,  # which is as the header says, or an error
         matrix_rate(training.device, training.precision, training.threads) if in_minutes else None,
     )
     model, training = complete(setting, size, model, training, given)
