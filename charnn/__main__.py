@@ -2,10 +2,13 @@
 
 import signal
 import sys
+import warnings
 
 
 def main() -> None:
     """Run the command line and exit."""
+    if not sys.warnoptions:  # what libraries warn of is for those who program with them
+        warnings.simplefilter("ignore")
     try:
         from charnn.cli.app import run
 

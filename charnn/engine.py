@@ -16,6 +16,7 @@ from charnn.cells.arithmetic import multiply
 from charnn.cells.base import Cell, Inner
 from charnn.cells.stack import Stack
 from charnn.cells.trace import trace
+from charnn.errors import CheckpointError
 from charnn.step import Floats, Ids, State, log_softmax
 from charnn.tensors import Tensors
 
@@ -136,9 +137,18 @@ class Engine:
         return costs_N
 
     def logits(self, hidden_BH: Floats) -> Floats:
-        """What follows where the top layer showed ``hidden_BH``: [B, V]."""
+        """What follows where the top layer showed ``hidden_BH``: [B, V].
+
+        Raises:
+            CheckpointError: the weights are such that it is no number.
+        """
         logits_BV: Floats = multiply(hidden_BH, self._output_VH)
         logits_BV += self._output_bias_V
+        if not np.isfinite(logits_BV).all():
+            raise CheckpointError(
+                "what the model predicts is no number",
+                "its weights, or the state that it began with, are damaged; train it again",
+            )
         return logits_BV
 
     def _make_table(self) -> Floats | None:

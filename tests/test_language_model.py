@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from charnn.architecture import CellName, ModelConfig, expected_shapes
 from charnn.engine import Engine
-from charnn.errors import UsageError
+from charnn.errors import CheckpointError, UsageError
 from charnn.nn.language_model import LanguageModel, export_weights, import_weights, named_weights
 from charnn.step import pad, select_rows
 
@@ -238,3 +238,31 @@ def test_weight_dropout_drops_weights_from_state_to_state_alone():
     again, _ = ours(ids_BT, ours.initial_state(3))
     assert not torch.equal(again, got)
     torch.testing.assert_close(again, ours(ids_BT, ours.initial_state(3))[0])
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("embedding.weight", np.nan),
+        ("embedding.weight", 3e38),
+        ("output.weight", np.inf),
+        ("output.bias", np.nan),
+        ("output.bias", -np.inf),
+    ],
+)
+def test_what_is_no_number_is_no_prediction(name, value):
+    """Weights of a stranger, or of a training that exploded."""
+    config = ModelConfig(cell="elman-relu", hidden=8, embedding=5)
+    weights = random_weights(config, V)
+    weights[name] = np.full_like(weights[name], value)
+    engine = Engine(config, weights, start_id=0, end_id=None)
+    ids_BT, lengths_B = pad([[1, 2, 3, 4]])
+    state = engine.initial_state(1)
+    for use in (
+        lambda: engine.prefill(ids_BT, lengths_B, state),
+        lambda: engine.step(ids_BT[:, 0], state),
+        lambda: engine.nats(ids_BT, lengths_B, state),
+    ):
+        with pytest.raises(CheckpointError, match="no number"):
+            use()
