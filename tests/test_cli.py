@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TEXT
+from terminals import on_a_terminal
 
 from charnn import __version__
 from charnn.cells import CELLS
@@ -682,33 +683,9 @@ def test_a_terminal_that_goes_away_stops_training_as_a_signal_does(place):
     assert read_checkpoint(place / "checkpoints" / "hung-up", "last").config.step > 0
 
 
-def on_a_terminal(arguments, cwd):
-    """Run with a pseudo-terminal as stderr; what was drawn, and stdout."""
-    leader, follower = pty.openpty()
-    run = subprocess.Popen(
-        [sys.executable, "-m", "charnn", *arguments], cwd=cwd, stderr=follower,
-        stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(follower)
-    drawn = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        drawn += piece
-    stdout = run.stdout.read()
-    run.stdout.close()
-    os.close(leader)
-    assert run.wait() == 0, drawn
-    return drawn.decode(), stdout
-
-
 def test_training_draws_a_bar_on_a_terminal_only(program, place):
     arguments = [*TRAIN, "--steps", "30"]
-    drawn, _ = on_a_terminal(arguments, place)
+    drawn = on_a_terminal(arguments, place, ("stderr",), columns=100).terminal
     assert "━" in drawn
     assert "tok/s" in drawn
     assert "\x1b[?25h" in drawn  # the cursor is shown again

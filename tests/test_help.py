@@ -2,9 +2,7 @@
 
 import io
 import os
-import pty
 import re
-import select
 import shlex
 import shutil
 import subprocess
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helping import WIDTHS, all_help, golden, pages
+from terminals import on_a_terminal
 
 from charnn.cli import app
 from charnn.cli.lazy import Group, walk
@@ -104,37 +103,20 @@ def test_in_a_pipe_help_is_the_golden_one(program):
     assert result.stdout.decode() == shown
 
 
-def on_a_terminal(columns: int, **environment: str) -> str:
-    leader, follower = pty.openpty()
-    subprocess.run(["stty", "cols", str(columns), "rows", "24"], stdin=follower, check=True)
-    known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    known = {**known, "TERM": "xterm", **environment}
-    known.pop("NO_COLOR", None) if "NO_COLOR" not in environment else None
-    command = [sys.executable, "-m", "charnn", "info", "--help"]
-    run = subprocess.Popen(command, stdout=follower, stdin=follower, stderr=follower, env=known)
-    os.close(follower)
-    shown = b""
-    while select.select([leader], [], [], 120)[0]:
-        try:
-            piece = os.read(leader, 4096)
-        except OSError:  # what Linux says when the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(leader)
-    assert run.wait(timeout=60) == 0
-    return shown.decode().replace("\r\n", "\n")
+def help_on_a_terminal(columns: int, **environment: str) -> str:
+    seen = on_a_terminal(["info", "--help"], columns=columns, **environment)
+    assert seen.code == 0
+    return seen.terminal
 
 
 def test_a_terminal_gives_width_and_colours():
-    shown = on_a_terminal(40)
+    shown = help_on_a_terminal(40)
     assert "\x1b[" in shown
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == draw(PAGES["charnn info"], 40) + "\n"
 
 
 def test_a_terminal_may_refuse_colours():
-    assert on_a_terminal(80, NO_COLOR="1") == draw(PAGES["charnn info"], 80) + "\n"
+    assert help_on_a_terminal(80, NO_COLOR="1") == draw(PAGES["charnn info"], 80) + "\n"
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])

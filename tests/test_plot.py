@@ -1,8 +1,6 @@
 """Loss curves: read from what training wrote, smoothed, drawn as text and as pictures."""
 
 import json
-import os
-import pty
 import re
 import shutil
 import struct
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from terminals import on_a_terminal
 
 from charnn.cli.canvas import log_ticks, ticks
 from charnn.cli.chart import chart
@@ -250,25 +249,7 @@ def test_ticks_are_round_and_inside():
 
 def terminal(arguments, cwd, **environment):
     """What a terminal of 70 columns is sent."""
-    master, slave = pty.openpty()
-    import fcntl
-    import termios
-
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 70, 0, 0))
-    clean = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-    subprocess.run(
-        [sys.executable, "-m", "charnn", *arguments],
-        cwd=cwd, stdout=slave, check=True, env={**clean, "TERM": "xterm", **environment},
-    )  # fmt: skip
-    os.close(slave)
-    text = b""
-    try:
-        while piece := os.read(master, 1 << 16):
-            text += piece
-    except OSError:  # all was read
-        pass
-    os.close(master)
-    return text.decode()
+    return on_a_terminal(arguments, cwd, ("stdout",), columns=70, **environment).terminal
 
 
 def test_colours_are_for_terminals_that_want_them(place):
@@ -278,7 +259,7 @@ def test_colours_are_for_terminals_that_want_them(place):
     plain = terminal(["plot", "fables", "寓言_a$b$"], place, NO_COLOR="1")
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[\d+m", "", text) == plain
-    assert 60 < max(map(width, plain.split("\r\n"))) <= 70
+    assert 60 < max(map(width, plain.split("\n"))) <= 70
     assert "\x1b" not in terminal(["plot", "fables"], place, TERM="dumb")
 
 

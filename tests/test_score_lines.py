@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import pty
 import re
 import select
 import subprocess
@@ -15,6 +13,7 @@ from conftest import TEXT, random_weights
 from fakes import MarkovModel, prefilled
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import on_a_terminal
 
 from charnn import lines as lines_module
 from charnn.architecture import ModelConfig
@@ -317,20 +316,12 @@ def test_a_pipe_is_answered_line_by_line_and_may_close(workplace):
 
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_a_terminal_gets_colours_but_no_orders(workplace, tmp_path, no_colour):
-    ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
-    environment |= {"TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_colour else {})}
+    wishes = {"NO_COLOR": "1"} if no_colour else {}
     (tmp_path / "odd").write_bytes(ODD)
-    subprocess.run(
-        [sys.executable, "-m", "charnn", "score", str(tmp_path / "odd"), "-q"],
-        cwd=workplace,
-        env=environment,
-        stdout=theirs,
-        check=True,
-    )
-    os.close(theirs)
-    shown = os.read(ours, 1 << 16).decode()
-    os.close(ours)
+    line = ["score", str(tmp_path / "odd"), "-q"]
+    seen = on_a_terminal(line, workplace, ("stdout",), TERM="xterm-256color", **wishes)
+    assert seen.code == 0
+    shown = seen.terminal
     assert "\x1b[31m" not in shown
     assert ("\x1b[38;5;" in shown) != no_colour
     assert ("\x1b" not in shown) == no_colour

@@ -10,7 +10,7 @@ import typer
 import typer.core
 import typer.main
 
-from charnn.cli.console import Payload
+from charnn.cli.console import Payload, ReaderGoneError
 from charnn.cli.settings import SettableCommand, with_config
 from charnn.cli.suggest import did_you_mean
 from charnn.errors import UsageError
@@ -41,9 +41,14 @@ class Lazy:
 
 @contextmanager
 def _told_of(context: Any) -> Iterator[None]:
-    """Whatever is wrong with what was typed knows the command that it was typed for."""
+    """Whatever is wrong with what was typed knows the command that it was typed for.
+
+    What is written meanwhile (help, the version) may have lost its reader, which is no failure.
+    """
     try:
         yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
     except typer.TyperException as error:
         vars(error)["ctx"] = vars(error).get("ctx") or context
         raise
