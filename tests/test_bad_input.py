@@ -611,8 +611,23 @@ def test_a_corpus_from_a_pipe_says_what_is_no_text(program, place):
     result = program(*arguments, stdin=HOSTILE * 9, cwd=place)
     assert result.returncode == 0, result.stderr
     first = HOSTILE.index(0xFF)
-    assert f"bytes are no UTF-8 text, the first byte {first} of" in result.stderr.decode()
+    assert f"bytes are no UTF-8 text, the first byte {first} of -:" in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tokenize", "-"], "the corpus is empty: standard input"),
+        (["tokenize", "/dev/null"], "the corpus is empty: /dev/null"),
+        (["train", "-"], "the corpus is empty: standard input"),
+        (["plot", "-"], "standard input holds no losses"),
+    ],
+)
+def test_of_a_copy_the_source_is_named(program, place, arguments, said):
+    result = program(*arguments, "-q", cwd=place)
+    assert result.stderr.decode().startswith(f"charnn: {said}")
+    assert result.returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from charnn import places
 from charnn.cli.console import say
-from charnn.errors import InputError, UsageError
+from charnn.errors import CharnnError, InputError, UsageError
 from charnn.places import corpus_name
 
 if TYPE_CHECKING:
@@ -78,17 +78,23 @@ def chunks_of(file: Path | None, errors: "InvalidPolicy" = "bytes") -> Iterator[
 
 
 class Inputs:
-    """Sources that can be read more than once: what cannot is copied, until the block ends."""
+    """Sources that can be read more than once: what cannot is copied, until the block ends.
+
+    What goes wrong with a copy is told of what it is a copy of.
+    """
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._copies: list[Path] = []
+        self._copies: dict[Path, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._stack.close()
+        if isinstance(error, CharnnError):
+            for copy, source in self._copies.items():
+                error.message = error.message.replace(str(copy), source)
 
     def path(self, source: str | Path) -> Path:
         """The source itself, or a copy of standard input (``-``) or of a pipe.
@@ -106,9 +112,10 @@ class Inputs:
         if is_stdin and any(copy.name == "-" for copy in self._copies):
             raise UsageError("standard input can be read once only")
         copy = folder / ("-" if is_stdin else path.name)
+        name = "standard input" if is_stdin else str(path)
         with standard_input() if is_stdin else path.open("rb") as stream:
-            check_ends(stream, "standard input" if is_stdin else path)
-            self._copies.append(keep_stream(stream, copy))
+            check_ends(stream, name)
+            self._copies[keep_stream(stream, copy)] = name
         return copy
 
     def name(self, path: Path) -> str:

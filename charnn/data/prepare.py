@@ -94,7 +94,7 @@ def tokenize_corpus(
         config = replace(config, end_text=END_TEXTS[sources.document])
     source = {
         # A copy of standard input lies in a folder that is soon gone.
-        "files": ["-" if path.name == "-" else printable(path) for path in names["train"]],
+        "files": [_named(path) for path in names["train"]],
         "bytes": sum(corpus.size for corpus in surveyed.values()),
         "digests": {split: corpus.digest for split, corpus in surveyed.items()},
         **_told_of_invalid(surveyed.values(), sources.errors),
@@ -152,9 +152,14 @@ def _told_of_invalid(corpora: Iterable[Corpus], policy: InvalidPolicy) -> dict[s
     found = [corpus.invalid for corpus in corpora if corpus.invalid]
     if not found:
         return {}
-    first = f"byte {found[0].offset} of {printable(found[0].file)}"
+    first = f"byte {found[0].offset} of {_named(found[0].file)}"
     count = sum(one.bytes for one in found)
     return {"invalid": {"bytes": count, "first": first, "errors": policy}}
+
+
+def _named(path: Path) -> str:
+    """What a header calls a file; a copy of standard input is called so."""
+    return "-" if path.name == "-" else printable(path)
 
 
 def _known_size(files: list[Path]) -> int:
