@@ -359,17 +359,18 @@ def test_the_pattern_that_alone_cannot_match_is_named():
     table = [b"a", b"b"]
     with pytest.raises(UsageError) as caught:
         Constraint(table, max_tokens=5, patterns=["a*", "x+\n"], banned=["b"])
-    assert caught.value.message == (
-        r"no text of at most 5 tokens of this vocabulary satisfies --regex 'x+\n'"
-    )
+    assert caught.value.message == r"no text of this vocabulary satisfies --regex 'x+\n'"
+    assert "symbols that the model lacks" in caught.value.hint
     with pytest.raises(UsageError, match="--regex 'a\\+' and --regex 'b\\+'"):
         Constraint(table, max_tokens=5, patterns=["a+", "b+"])
     with pytest.raises(UsageError, match="--regex 'a\\+' and --ban 'a'"):
         Constraint(table, max_tokens=5, patterns=["a+"], banned=["a"])
     with pytest.raises(
         UsageError, match=re.escape("at most 5 tokens of this vocabulary satisfies --regex 'a{6}'")
-    ):
+    ) as caught:
         Constraint(table, max_tokens=5, patterns=["a{6}"])
+    assert caught.value.hint.endswith("--max-tokens 6")
+    Constraint(table, max_tokens=6, patterns=["a{6}"])
 
 
 def test_more_tokens_than_there_ever_are():

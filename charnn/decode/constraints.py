@@ -77,9 +77,11 @@ class Constraint:
         self._max_tokens, self._end_id = max_tokens, end_id
         tokens = _Tokens([b"" if id == end_id else token for id, token in enumerate(token_bytes)])
 
-        def machine(patterns: Sequence[str], banned: Sequence[str]) -> _Machine:
+        def machine(
+            patterns: Sequence[str], banned: Sequence[str], most: int = max_tokens
+        ) -> _Machine:
             automaton = build(tokens.alphabet, patterns, banned, stop, max_lines)
-            return _Machine(automaton, tokens, max_tokens)
+            return _Machine(automaton, tokens, most)
 
         self._machine = machine(patterns, banned)
         if self._machine.least_tokens > max_tokens:
@@ -90,10 +92,13 @@ class Constraint:
             asked += [quoted("--ban", one) for one in banned]
             asked += [quoted("--stop", one) for one in stop]
             asked += [f"--max-lines {max_lines}"] if max_lines else []
+            least = machine(patterns, banned, _NEVER - 1).least_tokens
+            size, hint = "", "nothing does, or only what has symbols that the model lacks"
+            if least < _NEVER:
+                size = f" at most {max_tokens} tokens of"
+                hint = f"the shortest that does has {least}: --max-tokens {least}"
             raise UsageError(
-                f"no text of at most {max_tokens} tokens of this vocabulary satisfies "
-                + " and ".join(asked),
-                "ask for less, for more tokens, or for symbols that the vocabulary has",
+                f"no text of{size} this vocabulary satisfies {' and '.join(asked)}", hint
             )
 
     def initial_state(self, batch: int) -> State:
