@@ -246,12 +246,19 @@ def _is_pickle(path: Path) -> bool:
     return path.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt")
 
 
-def runs(folder: Path) -> list[Path]:
-    """The runs in a folder that have a checkpoint, the newest first."""
+def runs(folder: Path, *, recurrent: bool = False) -> list[Path]:
+    """The runs in a folder that have a checkpoint, the newest first.
+
+    Args:
+        folder: where they lie.
+        recurrent: leave out those that count.
+    """
     found = []
     for run in folder.glob("*"):
         with suppress(CheckpointError):
-            found.append(((resolve(run, "last") / MANIFEST).stat().st_mtime_ns, run))
+            last = resolve(run, "last")
+            if not recurrent or (last / TRAINING).is_dir():
+                found.append(((last / MANIFEST).stat().st_mtime_ns, run))
     return [run for _, run in sorted(found, reverse=True)]
 
 

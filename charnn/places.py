@@ -39,8 +39,12 @@ def corpus_name(source: Path) -> str:
     return name or "corpus"
 
 
-def find_run(path: Path | None) -> Path:
+def find_run(path: Path | None, *, recurrent: bool = False) -> Path:
     """The run or checkpoint that is meant; the newest run if none is named.
+
+    Args:
+        path: how it is named.
+        recurrent: whether, if none is, one that counts is passed over for one that does not.
 
     Raises:
         CheckpointError: there is none.
@@ -49,7 +53,7 @@ def find_run(path: Path | None) -> Path:
 
     if path is not None:
         return _inside(CHECKPOINTS, path)
-    found = runs(CHECKPOINTS)
+    found = (runs(CHECKPOINTS, recurrent=True) if recurrent else []) or runs(CHECKPOINTS)
     if not found:
         raise CheckpointError(
             f"no checkpoint in {CHECKPOINTS}/", "train one with charnn train, or name one"

@@ -466,6 +466,8 @@ def test_every_cell_trains_writes_and_is_measured(program, place, cell):
 
 def test_an_ngram_model_is_not_resumed(program, place):
     program("train", "corpora/text", "--cell", "ngram", "-o", "checkpoints/new", cwd=place)
+    other = program("train", "--resume", "--steps", "2", cwd=place)  # the newest that can be
+    assert b"checkpoints/text, from step 60" in other.stderr
     result = program("train", "--resume", "checkpoints/new", "--steps", "2", "-q", cwd=place)
     assert "n-gram model" in one_line(result, 1)
 

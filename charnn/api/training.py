@@ -136,7 +136,7 @@ def resume(
     from charnn.training.start import go_on
 
     with _NEW.named(), undisturbed():  # what goes wrong may have to do with any of its options
-        path = find_run(None if run is None else Path(run))
+        path = find_run(None if run is None else Path(run), recurrent=True)
         return _follow(go_on(path, anew, _lasting(stop)), log_dir, on_event)
 
 

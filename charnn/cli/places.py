@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 
 
-def find_run(path: Path | None) -> Path:
+def find_run(path: Path | None, *, recurrent: bool = False) -> Path:
     """The run or checkpoint that is meant; the newest run if none is named, which is said.
+
+    Args:
+        path: how it is named.
+        recurrent: whether, if none is, one that counts is passed over for one that does not.
 
     Raises:
         CheckpointError: there is none.
     """
-    found = places.find_run(path)
+    found = places.find_run(path, recurrent=recurrent)
     if path is None:
         say(f"model: {found}")
     return found

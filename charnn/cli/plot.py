@@ -69,7 +69,7 @@ def plot(
 
     be_quiet(quiet)
     kind = None if output is None else picture_kind(output, force)
-    found = map(_metrics_file, runs or [find_run(None)])
+    found = map(_metrics_file, runs or [find_run(None, recurrent=True)])
     files = list({file.resolve(): file for file in found}.values())
     with Inputs() as inputs:
         metrics = [read_metrics(inputs.path(file)) for file in files]

@@ -253,7 +253,8 @@ def find_corpus(
         hint = f"train on it with charnn train {CORPORA / name}, or tokenize with another -o"
         if begin is not None:
             how = f"--like {quoted(begin.path.parent)}" + " --extend-vocabulary" * extend
-            hint = f"tokenize elsewhere: charnn tokenize {quoted(path)} {how} -o corpora/OTHER"
+            hint = f"tokenize elsewhere: charnn tokenize {quoted(path)} {how} -o corpora/OTHER; "
+            hint += "and give corpora/OTHER to train"
         raise CorpusExistsError(error.message, hint) from None
 
 
@@ -309,7 +310,7 @@ def resume_events(
     """A run that goes on."""
     from charnn.training.start import go_on
 
-    yield from go_on(find_run(run), settings, stop)
+    yield from go_on(find_run(run, recurrent=True), settings, stop)
 
 
 def _read(path: Path) -> "Checkpoint":

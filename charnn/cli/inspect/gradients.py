@@ -185,7 +185,7 @@ def _trained(model: Path | None, text: Path | None) -> tuple[list[_Subject], Any
     from charnn.inspection.gradients import trained
     from charnn.models import open_model
 
-    opened = open_model(find_run(model))
+    opened = open_model(find_run(model, recurrent=True))
     if not isinstance(opened.checkpoint.config.model, ModelConfig):
         raise UsageError(
             f"{opened.checkpoint.path} counts, and has no gradient", "name a recurrent model"

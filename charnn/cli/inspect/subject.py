@@ -26,7 +26,7 @@ def open_network(path: Path | None) -> tuple["Model", "Engine"]:
     from charnn.engine import Engine
     from charnn.models import open_model
 
-    model = open_model(find_run(path))
+    model = open_model(find_run(path, recurrent=True))
     if not isinstance(model.step_model, Engine):
         raise UsageError(
             f"{model.checkpoint.path} counts, and has no units to look into",
