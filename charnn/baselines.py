@@ -89,11 +89,11 @@ def compressed(evaluation: Evaluation, data: bytes, before: bytes | None) -> lis
     """
     sizes = {"xz alone": xz_size(data)}
     if before is not None:
-        sizes["xz after training text"] = xz_size(data, before)
+        sizes["xz after training"] = xz_size(data, before)
     if (zstd := zstd_compressor()) is not None:
         sizes["zstd alone"] = zstd(data, b"")
         if before is not None:
-            sizes["zstd after training text"] = zstd(data, before)
+            sizes["zstd after training"] = zstd(data, before)
     return [
         Baseline(name, replace(evaluation, nats=8 * size * math.log(2)), by_tokens=False)
         for name, size in sizes.items()

@@ -116,7 +116,9 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as lines of text, columns aligned, in the order that they come in."""
     table = plain_table()
     for n, name in enumerate(HEADER):
-        table.add_column(name, justify="right" if n >= _FIRST_NUMBER else "left", no_wrap=True)
+        justify: Any = "right" if n >= _FIRST_NUMBER else "left"
+        heading = name.replace("/", "/\n")  # or 80 columns would be too few
+        table.add_column(heading, justify=justify, no_wrap=True, vertical="bottom")
     for row in rows:
         table.add_row(*row.cells())
     return drawn(table, 200 + max((2 * len(row.name) for row in rows), default=0))

@@ -72,8 +72,8 @@ def evaluate(
     counts once. Several checkpoints give one table, the least bits per byte first.
 
     Baselines are measured on the same bytes. "xz alone" sees nothing but these; "xz after
-    training text" is what they add to the compressed training text, which the model has seen
-    as well: the fair comparison (zstd likewise, where the extra zstd is installed). The 5-gram
+    training" is what they add to the compressed training text, which the model has seen as
+    well: the fair comparison (zstd likewise, where the extra zstd is installed). The 5-gram
     (modified Kneser-Ney) counts the training text. The uniform guess takes all tokens to be
     equally likely.
 
