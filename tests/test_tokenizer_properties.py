@@ -5,7 +5,7 @@ import itertools
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from charnn.errors import InputError, UsageError
@@ -94,6 +94,20 @@ def test_any_bytes_return_wherever_they_are_cut(how, data, places):
     assert not tally.count
     assert ids_of(one, pieces_of(data, places)) == ids
     assert ids_of(one, [bytes([byte]) for byte in data]) == ids
+
+
+@pytest.mark.parametrize("how", KEEPING, ids=name_of)
+@given(learned=ANY_BYTES, data=ANY_BYTES)
+@example("狐狸看见井里的月亮。".encode(), "a 狐 ▁ b".encode())
+@settings(max_examples=30)
+def test_any_bytes_return_whatever_was_learned_from(how, learned, data):
+    kind, options = how
+    config = TokenizerConfig(kind, **options)
+    try:
+        one = train_tokenizer([[learned * 20]], config)
+    except UsageError:  # sentencepiece finds nothing to learn
+        reject()
+    assert one.decode(one.encode(data)) == data
 
 
 @pytest.mark.parametrize("how", OTHERS, ids=name_of)

@@ -37,6 +37,10 @@ class Pieces:
     scores: tuple[float, ...]
     types: tuple[int, ...]
 
+    def has(self, text: bytes) -> bool:
+        """Whether a text of its own has a piece; if not, it is spelled in bytes."""
+        return (text, NORMAL) in zip(self.texts, self.types, strict=True)
+
     @property
     def spelled(self) -> range:
         """The ids of bytes 0 to 255."""

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 _SPACE = "▁"
 _MARK = _SPACE.encode()
 
-#: What sentencepiece cannot be given: its sign for a space, and bytes that are no UTF-8.
+#: What sentencepiece cannot be given: its sign for a space, and bytes that are no UTF-8; and spaces
+#: where they have no piece, for it spells them as it writes them.
 _SPELLED = re.compile(f"([{_SPACE}{INVALID}])")
+_SPELLED_WITH_SPACES = re.compile(f"([ {_SPACE}{INVALID}])")
 
 #: Lines are cut here (characters), since sentencepiece drops long ones when it learns.
 _LINE_CHARACTERS = 1000
@@ -94,6 +96,7 @@ class SubwordTokenizer(Tokenizer):
         processor.LoadFromSerializedProto(pieces.to_model())
         self._processor = processor
         self._model = model
+        self._spelled = _SPELLED if pieces.has(_MARK) else _SPELLED_WITH_SPACES
         self.end_text = end_text
         self.stand_ins = pieces.spelled
         table = [
@@ -178,7 +181,7 @@ class SubwordTokenizer(Tokenizer):
                 continue
             ids: list[int] = []
             for line in lines:
-                whole, *rest = _SPELLED.split(line)
+                whole, *rest = self._spelled.split(line)
                 ids += self._processor.encode(whole)
                 for odd, part in zip(rest[::2], rest[1::2], strict=True):
                     ids += [self.stand_ins[byte] for byte in encode_utf8(odd)]
