@@ -58,11 +58,9 @@ def words_of(texts: Iterable[str | None], words: Words = "text") -> Iterator[lis
             held = ""
             yield None
             continue
-        held += text
-        matches = list(pattern.finditer(held))
-        if settled := [match[0] for match in matches[:-_UNSETTLED]]:
-            yield settled
-            held = held[matches[-_UNSETTLED].start() :]
+        found = pattern.findall(held + text)
+        yield found[:-_UNSETTLED]
+        held = "".join(found[-_UNSETTLED:])
     yield pattern.findall(held)
 
 
