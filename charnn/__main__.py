@@ -9,6 +9,9 @@ def main() -> None:
     """Run the command line and exit."""
     if not sys.warnoptions:  # what libraries warn of is for those who program with them
         warnings.simplefilter("ignore")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
     try:
         from charnn.cli.app import run
 
@@ -18,6 +21,11 @@ def main() -> None:
     # All is done: leaving takes torch a second, in which nothing is left to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
+
+
+def _leave(number: int, frame: object) -> None:
+    """Leave nothing half-written behind: whatever is under way is undone."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

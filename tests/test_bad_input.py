@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import hostile
 import numpy as np
 import pytest
 from conftest import TEXT, make_corpus
-from hostile import HOSTILE, KINDS, subwords
+from hostile import HOSTILE, KINDS, KNOWN, subwords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -644,3 +646,22 @@ def test_a_device_is_refused_in_one_line(program, place, arguments):
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.count(b"\n") == 1
     assert result.stderr.startswith(b"charnn: /dev/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "code"),
+    [("word", signal.SIGTERM, 143), ("word", signal.SIGHUP, 129), ("subword", signal.SIGINT, 130)],
+)
+def test_tokenizing_that_is_stopped_leaves_nothing(place, tmp_path, kind, number, code):
+    """By whatever signal, at whatever stage."""
+    (tmp_path / "text").write_bytes(KNOWN.encode() * 4000)
+    for wait in (0.7, 1.5):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "charnn", "tokenize", "text", "--tokenizer", kind, "-q"],
+            cwd=tmp_path, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        time.sleep(wait)
+        run.send_signal(number)
+        assert run.communicate(timeout=60)[1] == b""
+        assert run.returncode == code
+        assert [path.name for path in tmp_path.glob("**/*") if path.is_file()] == ["text"]

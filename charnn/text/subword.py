@@ -124,6 +124,7 @@ class SubwordTokenizer(Tokenizer):
         for skipped in [*"\0\n ", *filter(_SPELLED.match, characters)]:
             characters.pop(skipped, None)
         size, coverage = _size_and_coverage(characters, config.vocabulary_size)
+        stopped: list[BaseException] = []
         sample = (
             _SPELLED.sub("", line.rstrip("\n").replace("\0", ""))
             for chunks in documents
@@ -135,7 +136,7 @@ class SubwordTokenizer(Tokenizer):
         sentencepiece.set_random_generator_seed(0)
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=filter(None, sample),
+                sentence_iterator=_noting(filter(None, sample), stopped),
                 model_writer=written,
                 model_type=config.subword,
                 vocab_size=size - (config.end_text is not None),
@@ -155,6 +156,8 @@ class SubwordTokenizer(Tokenizer):
                 minloglevel=2,
             )
         except (RuntimeError, OSError) as error:
+            if stopped:
+                raise stopped[0] from None
             reason = " ".join(str(error).split()).rpartition("] ")[2]
             raise UsageError(
                 f"sentencepiece cannot make {size} subwords of this corpus: {reason}",
@@ -216,6 +219,17 @@ class SubwordTokenizer(Tokenizer):
                 return cls(file.read(MOST_BYTES + 1), end_text)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"cannot read the sentencepiece model {path}: {error}") from None
+
+
+def _noting(lines: Iterable[str], stopped: list[BaseException]) -> Iterator[str]:
+    """Keep what goes wrong, such as Ctrl-C: sentencepiece makes an error of its own of it."""
+    try:
+        yield from lines
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        stopped.append(error)
+        raise
 
 
 def _size_and_coverage(characters: Counter[str], asked: int | None) -> tuple[int, float]:
