@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charnn.adaptation.config import AdaptationConfig
-from charnn.cli.console import Payload, be_quiet, facts, token_bar
+from charnn.cli.console import Payload, be_quiet, facts, quoted, token_bar
 from charnn.cli.known import complete_models
 from charnn.cli.options import INPUT, OUTPUT, Errors, Json, Quiet, spread_configs
 from charnn.cli.places import Inputs, find_run
@@ -111,7 +111,11 @@ def evaluate(
     several = len(checkpoints or ()) > 1
     with Inputs() as inputs:
         source = text if text is None or not several else inputs.path(text)
-        for path in checkpoints or [find_run(None)]:
+        adapts = adaptation.name is not None
+        for path in checkpoints or [find_run(None, recurrent=adapts)]:
+            if path.is_file() and text is None:
+                hint = f"to evaluate on it: charnn evaluate --text {quoted(path)}"
+                raise UsageError(f"{path} is a file, and no checkpoint", hint)
             model = open_model(find_run(path))
             one = measure(model, name, source, adaptation, find_corpus=wanted, errors=errors)
             measured.append(one)

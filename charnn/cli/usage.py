@@ -33,6 +33,8 @@ def hint(error: Any, context: Any) -> str:
     """What was probably meant, or where to look."""
     if context is None:
         return "charnn --help tells all"
+    if getattr(error, "option_name", "") == "--debug":
+        return "it stands before the command: charnn --debug ..."
     if message := re.search(r"'(.*)' is not one of (.*)", error.message):
         known = re.findall(r"'([^']*)'", message[2])
         if meant := did_you_mean(message[1], known):

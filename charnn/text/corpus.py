@@ -40,7 +40,8 @@ def find_files(sources: Sequence[Path]) -> list[Path]:
     not followed.
 
     Raises:
-        InputError: something is not there, a folder holds no file, or cannot be read.
+        InputError: something is not there, a folder holds no file, cannot be read, or is one that
+            charnn made.
     """
     files: list[Path] = []
     for source in sources:
@@ -49,11 +50,23 @@ def find_files(sources: Sequence[Path]) -> list[Path]:
         if not source.is_dir():
             files.append(source)
             continue
+        if made := _made_by_charnn(source):
+            raise InputError(f"{source} is {made}, and no text", "name the text itself")
         inside = sorted(path for path in _inside(source) if path.is_file())
         if not inside:
             raise InputError(f"the folder {source} holds no file")
         files += inside
     return files
+
+
+def _made_by_charnn(folder: Path) -> str:
+    """What a folder is that holds no text, though it could be read as such."""
+    if (folder / "corpus.json").is_file() and (folder / "train.ids").is_file():
+        return "a tokenized corpus"
+    manifests = [folder / "manifest.json", *folder.glob("step-*/manifest.json")]
+    if any(one.is_file() and one.with_name("model.safetensors").is_file() for one in manifests):
+        return "a model"
+    return ""
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 from charnn.architecture import ModelConfig
 from charnn.checkpoint import Checkpoint
 from charnn.data.store import TokenizedCorpus
-from charnn.errors import UsageError
+from charnn.errors import CorpusError, UsageError
 from charnn.files import printable
 from charnn.manifest import MANIFEST
 from charnn.places import corpus_of, find_run
@@ -93,6 +93,7 @@ def prepare(
 
     Raises:
         UsageError: something does not fit the rest.
+        CorpusError: it has no tokens, or is damaged.
         InputError: there are no vectors where they should be.
         CheckpointError: the checkpoint that has them is damaged.
     """
@@ -110,6 +111,8 @@ def prepare(
         model, given = _fitting(model, vectors, training, given), given | {"embedding"}
     in_minutes = training.steps is None and training.epochs is None
     split = corpus.header.splits["train"]
+    if not split.tokens:
+        raise CorpusError(f"{corpus.path} has no tokens to learn from", "use more text")
     setting = Setting(
         split.tokens,
         split.bytes / max(split.tokens, 1),
