@@ -370,6 +370,12 @@ def test_the_pattern_that_alone_cannot_match_is_named():
     ) as caught:
         Constraint(table, max_tokens=5, patterns=["a{6}"])
     assert caught.value.hint.endswith("--max-tokens 6")
+    with pytest.raises(UsageError, match="no text of this vocabulary") as caught:  # ever
+        Constraint(table, max_tokens=5, patterns=["a{6}", "b*"])
+    assert "--max-tokens" not in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        Constraint(table, max_tokens=5, patterns=["a{6}b*", "a*b{3}"])
+    assert caught.value.hint.endswith("--max-tokens 9")
     Constraint(table, max_tokens=6, patterns=["a{6}"])
 
 

@@ -85,14 +85,15 @@ class Constraint:
 
         self._machine = machine(patterns, banned)
         if self._machine.least_tokens > max_tokens:
-            culprits = [one for one in patterns if machine([one], ()).least_tokens > max_tokens]
+            least = machine(patterns, banned, _NEVER - 1).least_tokens
+            most = max_tokens if least < _NEVER else _NEVER - 1
+            culprits = [one for one in patterns if machine([one], (), most).least_tokens > most]
             if len(culprits) == 1:
                 patterns, banned = culprits, ()
             asked = [quoted("--regex", one) for one in patterns]
             asked += [quoted("--ban", one) for one in banned]
             asked += [quoted("--stop", one) for one in stop]
             asked += [f"--max-lines {max_lines}"] if max_lines else []
-            least = machine(patterns, banned, _NEVER - 1).least_tokens
             size, hint = "", "nothing does, or only what has symbols that the model lacks"
             if least < _NEVER:
                 size = f" at most {max_tokens} tokens of"
