@@ -310,7 +310,10 @@ def _weights(path: Path, config: CheckpointConfig) -> Tensors:
             raise ValueError(f"{WEIGHTS} has too few tensors for {config.model.layers} layers")
         shapes = expected_shapes(config.model, config.vocabulary)
         file.expect({name: (shape, "F32") for name, shape in shapes.items()})
-        return file.read()
+        tensors = file.read()
+        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+            raise ValueError(f"{WEIGHTS} holds what is no number")
+        return tensors
 
 
 def ngram_names(order: int) -> set[str]:

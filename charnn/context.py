@@ -99,6 +99,8 @@ def load_context(path: Path, checkpoint: Checkpoint, model: StepModel) -> Contex
             tensors = file.read()
             if file.metadata.get("sha256") != _digest(tensors):
                 raise ValueError("it was altered")
+            if any(np.isnan(array).any() for array in tensors.values()):
+                raise ValueError("it holds what is no number")
     except OSError as error:
         raise InputError(f"cannot read the state {path}: {error.strerror}") from None
     except ValueError as error:

@@ -149,6 +149,7 @@ class DynamicModel:
             parts.append(nats_1S[0])
         # Those of ids that were read before are known.
         nats_T = torch.cat(parts)[-len(ids_T) :].double().numpy() if len(ids_T) else np.zeros(0)
+        _check_numbers(bool(np.isfinite(nats_T).all()))
         weights = [parameter.detach().numpy().copy()[None] for parameter in self._parameters]
         arrays = [array.numpy() for array in recurrent]
         return nats_T, (*arrays, ids_N.numpy()[None], *weights)
@@ -159,11 +160,7 @@ class DynamicModel:
         """Score a segment, given the id before it as well, and then learn from it."""
         nats_1S, recurrent = costs(self._model, ids_N[None, :-1], ids_N[None, 1:], recurrent)
         mean = nats_1S.mean()
-        if not math.isfinite(mean.detach()):
-            raise TrainingError(
-                "a model that learned while reading gives no numbers any more",
-                "take a lower --dynamic-lr",
-            )
+        _check_numbers(math.isfinite(mean.detach()))
         gradients = torch.autograd.grad(mean, self._parameters)
         with torch.no_grad():
             for parameter, trained, gradient, rate, pull in zip(
@@ -171,3 +168,11 @@ class DynamicModel:
             ):
                 parameter.lerp_(trained, pull).addcmul_(gradient, rate, value=-1)
         return nats_1S[0].detach(), detach(recurrent)
+
+
+def _check_numbers(finite: bool) -> None:
+    if not finite:
+        raise TrainingError(
+            "a model that learned while reading gives no numbers any more",
+            "take a lower --dynamic-lr",
+        )
