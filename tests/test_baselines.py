@@ -66,9 +66,9 @@ def test_the_best_comes_first_and_what_does_not_compare_last():
     rows = [row("lost", 1.0, False), row("worse", 9.0), row("中文", 5.0), row("b\x1b", 2.0, False)]
     ordered = best_first(rows)
     assert [one.name for one in ordered] == ["中文", "worse", "lost", "b\x1b"]
-    _, *lines = table(ordered).splitlines()
-    assert [line.split()[0] for line in lines] == ["model", "中文", "worse", "lost", "b�"]
-    assert lines[1].index("0.5000") == lines[2].index("0.9000") - 2  # two wide characters
+    _, _, *lines = table(ordered).splitlines()
+    assert [line.split()[0] for line in lines] == ["中文", "worse", "lost", "b�"]
+    assert lines[0].index("0.5000") == lines[1].index("0.9000") - 2  # two wide characters
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,11 @@ def test_baselines_are_measured_on_the_bytes_the_model_predicted(program, place)
 
 
 def test_several_models_stand_in_one_table(program, place):
-    result = program("evaluate", "text", "counted", "pairs", cwd=place)
+    names = ("text", "counted", "pairs")
+    narrow = program("evaluate", *names, cwd=place).stdout.decode().splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert [line.strip() for line in narrow].count("tokens") == 4  # of "char tokens"
+    result = program("evaluate", *names, cwd=place, COLUMNS="")
     assert result.returncode == 0, result.stderr
     assert b"different texts" not in result.stderr
     above, header, *rows = result.stdout.decode().splitlines()

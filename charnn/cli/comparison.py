@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charnn.cli.console import say, visible, warn
-from charnn.cli.tables import drawn, plain_table
+from charnn.cli.tables import drawn, plain_table, room, widths
 
 if TYPE_CHECKING:
     from charnn.architecture import Architecture
@@ -113,15 +113,19 @@ def best_first(rows: Sequence[Row]) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as lines of text, columns aligned, in the order that they come in."""
+    """The rows as lines of text, columns aligned, in the order that they come in.
+
+    Where there is no room for them, kinds go on in the next line.
+    """
     table = plain_table()
     for n, name in enumerate(HEADER):
         justify: Any = "right" if n >= _FIRST_NUMBER else "left"
         heading = name.replace("/", "/\n")  # or 80 columns would be too few
-        table.add_column(heading, justify=justify, no_wrap=True, vertical="bottom")
+        table.add_column(heading, justify=justify, no_wrap=name != "kind")
     for row in rows:
         table.add_row(*row.cells())
-    return drawn(table, 200 + max((2 * len(row.name) for row in rows), default=0))
+    least, most = widths(table)
+    return drawn(table, max(min(room() or most, most), least))
 
 
 def measure_baselines(measured: Sequence[Measured], *, always: bool) -> list[Rival]:

@@ -1,9 +1,6 @@
 """``charnn corpus``: public texts to learn from, listed and fetched."""
 
 import contextlib
-import os
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +11,7 @@ import typer
 from charnn.cli.console import Payload, be_quiet, byte_bars, quoted, say
 from charnn.cli.lazy import Lazy, group_of
 from charnn.cli.options import Json, Quiet
-from charnn.cli.tables import drawn, plain_table
+from charnn.cli.tables import drawn, plain_table, room
 from charnn.errors import UsageError
 from charnn.places import CORPORA, TEXTS
 
@@ -83,7 +80,7 @@ def list_corpora(json: Json = False, quiet: Quiet = False) -> None:
         for one in PUBLIC_CORPORA:
             payload.json(_record(one))
     else:
-        payload.write(listing(PUBLIC_CORPORA, _width()))
+        payload.write(listing(PUBLIC_CORPORA, room()))
         say("fetch one with: charnn corpus fetch NAME")
 
 
@@ -101,12 +98,6 @@ def _record(one: "PublicCorpus") -> dict[str, Any]:
         "files": [asdict(text) for text in one.texts],
         "sources": downloads,
     }
-
-
-def _width() -> int | None:
-    """The columns that lines may have; whoever reads a pipe wants a line for each corpus."""
-    known = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    return shutil.get_terminal_size().columns if known else None
 
 
 def listing(corpora: Sequence["PublicCorpus"], width: int | None) -> str:

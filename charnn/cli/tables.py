@@ -1,6 +1,9 @@
 """Tables without lines, and other plain text, as Rich lays it out."""
 
 import io
+import os
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +15,20 @@ def plain_table() -> "Table":
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+
+
+def widths(table: "Table") -> tuple[int, int]:
+    """The columns that a table takes where whatever may be wrapped is, and where nothing is."""
+    from rich.console import Console
+
+    measured = Console(width=1 << 16).measure(table)
+    return measured.minimum, measured.maximum
+
+
+def room() -> int | None:
+    """The columns that lines may have; whoever reads a pipe wants a line for each row."""
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return shutil.get_terminal_size().columns if known else None
 
 
 def drawn(what: Any, width: int) -> str:
