@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import termios
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+#: Seconds that a program may be silent for.
+_PATIENCE = 60
 
 #: What would decide for a test how a terminal is drawn on.
 _DECIDING = ("COLUMNS", "LINES", "NO_COLOR", "TERM", "FORCE_COLOR", "CLICOLOR_FORCE")
@@ -50,11 +54,16 @@ def on_a_terminal(
         os.close(follower)
         terminal = b""
         try:
-            while piece := os.read(leader, 1 << 16):
+            while select.select([leader], [], [], _PATIENCE)[0] and (
+                piece := os.read(leader, 1 << 16)
+            ):
                 terminal += piece
         except OSError:  # what Linux says when the other end is closed
             pass
-        code = run.wait(timeout=120)
+        try:
+            code = run.wait(timeout=_PATIENCE)
+        finally:
+            run.kill()
         os.close(leader)
         out.seek(0)
         err.seek(0)
