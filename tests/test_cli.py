@@ -434,7 +434,15 @@ def test_what_can_be_read_once_only(place):
 
 
 def test_a_closed_stream_and_no_command(program, place):
-    assert shell("charnn info -q >&-", place).stderr == b""
+    lost = shell("charnn info -q >&-", place)
+    assert (lost.returncode, lost.stderr) == (
+        1, b"charnn: standard output: Bad file descriptor\n"
+    )  # fmt: skip
+    quiet = shell(
+        "charnn train corpora/text --hidden 8 --steps 2 -q -o checkpoints/q >&- 2>&-", place
+    )
+    assert quiet.returncode == 0  # it has nothing to write there
+    assert (place / "checkpoints" / "q" / "best").exists()
     bare = program()
     assert bare.returncode == 2
     assert b"charnn: " not in bare.stderr
@@ -538,7 +546,13 @@ BAD = {
     "nothing to read": (["prime", "--save-state", "s"], 2, "give --prompt or --file"),
     "a file in a state's place": (["prime", "-p", "The", "--save-state", "short"], 1, "exists"),
     "a stop that is no text": (["generate", "--stop", b"\xff"], 2, "no UTF-8"),
-    "a folder in a state's place": (["prime", "-p", "The", "--save-state", "."], 1, "exists"),
+    "a folder in a state's place": (["prime", "-p", "The", "--save-state", "."], 1, "a folder"),
+    "a state that is no file": (["prime", "-p", "The", "--save-state", "-"], 2, "becomes a file"),
+    "a run as a text": (["train", "checkpoints/text"], 1, "is a model, and no text"),
+    "a checkpoint as a text": (["tokenize", "checkpoints/text/best"], 1, "is a model, and no text"),
+    "a corpus as a text": (["tokenize", "corpora/text"], 1, "is a tokenized corpus, and no text"),
+    "a text as a run": (["evaluate", "text.txt"], 2, "charnn evaluate --text text.txt"),
+    "debug in its place": (["generate", "--debug"], 2, "charnn --debug ..."),
     "a device in a state's place": (["prime", "-p", "The", "--save-state", "/dev/null",
                                      "--force"], 1, "/dev/null exists"),
     "a pipe for a state": (["generate", "--state", "/dev/null"], 1, "is no file"),
@@ -590,6 +604,12 @@ def test_bad_input_gets_one_clear_line(program, place, arguments, code, said):
     before = sorted(place.rglob("*"))
     assert said in one_line(program(*arguments, "-q", cwd=place), code)
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_corpus_that_is_all_held_out(program, tmp_path):
+    (tmp_path / "line-end").write_text("\n")
+    result = program("train", "line-end", "--steps", "2", "-q", cwd=tmp_path)
+    assert "has no tokens to learn from; use more text" in one_line(result, 1)
 
 
 def test_a_corpus_shorter_than_a_window(program, tmp_path):

@@ -128,9 +128,11 @@ def program() -> Any:
 
 def run() -> int:
     """Run the command line; the exit code."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    # What the caller closed: talk is lost, but to write a payload must fail.
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: SIM115
     try:
         if completion.VARIABLE in os.environ:
             return completion.respond(program(), sys.argv[1:])

@@ -63,6 +63,8 @@ def check_free(output: Path, force: bool) -> None:
     Raises:
         OutputError: the file exists.
     """
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder", "name a file")
     if output.exists() and not (force and output.is_file()):
         raise OutputError(f"{output} exists", "choose another name, or give --force")
 

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from charnn.cli.console import be_quiet, say
+from charnn.cli.figure import check_free
 from charnn.cli.generate import Prompt, PromptFile, read, read_prompt_option
 from charnn.cli.options import Errors, Model, Quiet
 from charnn.cli.places import find_run
-from charnn.errors import OutputError, UsageError
+from charnn.errors import UsageError
 
 
 def prime(
@@ -39,8 +40,9 @@ def prime(
     text = read_prompt_option(prompt, file, errors)
     if not text:
         raise UsageError("there is nothing to read", "give --prompt or --file")
-    if save_state.exists() and not (force and save_state.is_file()):
-        raise OutputError(f"{save_state} exists", "choose another name, or give --force")
+    if str(save_state) == "-":
+        raise UsageError("a state becomes a file", "--save-state names one; - does not")
+    check_free(save_state, force)
     opened = open_model(find_run(model))
     context = read(opened, text)
     save_context(save_state, context, opened.checkpoint)

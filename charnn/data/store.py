@@ -71,6 +71,8 @@ class Lacking:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if min(self.tokens, self.symbols) < 0 or not 0 <= self.share <= 1:
+            raise ValueError("it lacks fewer than none of something")
         if any([type(part) for part in pair] != [str, int] for pair in self.most_common):
             raise TypeError("most_common is malformed")
 
@@ -144,6 +146,7 @@ class TokenizedCorpus:
                 and all(isinstance(file, str) for file in header.source["files"])
                 and isinstance(header.source["digests"], dict)
                 and type(invalid.get("bytes", 0)) is int
+                and invalid.get("bytes", 0) >= 0
                 and isinstance(invalid.get("first", ""), str)
                 and isinstance(header.options, dict)
                 and type(header.vocabulary) is int

@@ -189,11 +189,13 @@ class Tokenizer(abc.ABC):
         Raises:
             InputError: an id is not in the vocabulary.
         """
-        table = self.token_bytes
+        table, ids = self.token_bytes, list(ids)
         try:
             return b"".join([table[id] if id >= 0 else table[len(table)] for id in ids])
-        except IndexError:
-            raise InputError(f"an id is not in 0..{len(table) - 1}") from None
+        except (IndexError, TypeError):
+            known = range(len(table))
+            odd = next(id for id in ids if isinstance(id, str | float) or id not in known)
+            raise InputError(f"{odd!s:.40} is no id; ids are from 0 to {len(table) - 1}") from None
 
     def save(self, folder: Path) -> None:
         """Write one file to load, ``tokenizer.json``, and one to read, ``vocabulary.tsv``."""
