@@ -1,6 +1,7 @@
 """Twice the text, twice the time: pathological inputs of n and of 2n bytes, taking turns.
 
     python benchmarks/bench_tokenizers.py [--megabytes 10] [--rounds 3] [--only word,subword]
+        [--encode-only]
 
 One letter over and over, and one line of random letters without a space: every search for the end
 of a word or a line goes as far as it can. Learning is what ``charnn tokenize`` does first (it reads
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(TOKENIZERS))
+    parser.add_argument("--encode-only", action="store_true", help="subwords learn for minutes")
     arguments = parser.parse_args()
     size = int(arguments.megabytes * (1 << 20))
     print(f"{arguments.megabytes:g} MiB and twice that, medians of {arguments.rounds} rounds")
@@ -72,7 +74,7 @@ def main() -> None:
             config = TOKENIZERS[kind]
             tokenizer = train_tokenizer([pieces_of(data[: 1 << 20])], config)
             tasks = {"encode": lambda pieces, tokenizer=tokenizer: encode(tokenizer, pieces)}
-            if kind != "byte":
+            if kind != "byte" and not arguments.encode_only:
                 tasks["learn"] = lambda pieces, config=config: train_tokenizer([pieces], config)
             for what, task in tasks.items():
                 one, two = compare(task, data, arguments.rounds)
