@@ -174,10 +174,15 @@ def corpus_of(known: Mapping[str, Any], run: Path) -> "TokenizedCorpus":
         CorpusError: it is not where it was, nor in ``corpora/``, or not the same any more.
     """
     from charnn.data.store import TokenizedCorpus, is_corpus
+    from charnn.files import printable
 
     path = Path(str(known.get("path")))
     parents = run.resolve().parents
     places = [path, CORPORA / str(known.get("name")), *(parent / path for parent in parents[:2])]
+    # What a checkpoint knows is text; a name need not be.
+    places += [
+        one for one in CORPORA.glob("*") if printable(Path(one.name)) == path.name != one.name
+    ]
     for place in places:
         if is_corpus(place):
             corpus = TokenizedCorpus.open(place)

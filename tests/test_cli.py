@@ -472,6 +472,15 @@ def test_every_cell_trains_writes_and_is_measured(program, place, cell):
         assert sum(written["logprobs"]) < 0
 
 
+def test_a_corpus_whose_name_is_no_utf8_is_found_again(program, place):
+    name = os.fsdecode(b"caf\xe9.txt")
+    (place / name).write_text(TEXT)
+    trained = program(*TRAIN, "--steps", "2", "-q", name, cwd=place)
+    assert trained.returncode == 0, trained.stderr
+    for command in (["evaluate", "--no-baselines"], ["train", "--resume", "--steps", "1"]):
+        assert program(*command, cwd=place).returncode == 0
+
+
 def test_an_ngram_model_is_not_resumed(program, place):
     program("train", "corpora/text", "--cell", "ngram", "-o", "checkpoints/new", cwd=place)
     other = program("train", "--resume", "--steps", "2", cwd=place)  # the newest that can be
@@ -552,6 +561,9 @@ BAD = {
     "a checkpoint as a text": (["tokenize", "checkpoints/text/best"], 1, "is a model, and no text"),
     "a corpus as a text": (["tokenize", "corpora/text"], 1, "is a tokenized corpus, and no text"),
     "a text as a run": (["evaluate", "text.txt"], 2, "charnn evaluate --text text.txt"),
+    "a folder of runs": (["generate", "-m", "checkpoints"], 1, "name one, as checkpoints/text is"),
+    "a number of two names": (["generate", "--temp", "x"], 2, "--temperature / --temp: a number"),
+    "not a number": (["train", "--lr", "nan"], 2, "--lr cannot be 'nan'"),
     "debug in its place": (["generate", "--debug"], 2, "charnn --debug ..."),
     "a device in a state's place": (["prime", "-p", "The", "--save-state", "/dev/null",
                                      "--force"], 1, "/dev/null exists"),

@@ -19,7 +19,8 @@ def plain(message: str) -> str:
     """A message of Typer's, without what only its authors need."""
     message = " ".join(message.split()).replace("Value error, ", "").rstrip(".")
     message = re.sub(r"Input should be a valid (integer|number).*", _wanted, message)
-    message = re.sub(r"^(Invalid value for|Missing option|Option) '(-[^']*)'", r"\1 \2", message)
+    named = r"^(?:Invalid value for|Missing option|Option) '-[^']*'(?: / '-[^']*')*"
+    message = re.sub(named, lambda found: found[0].replace("'", ""), message)
     message = re.sub(r"argument '(\w+)'", lambda found: f"argument {found[1].upper()}", message)
     message = message.replace("Input should be", "it should be")
     return message[:1].lower() + message[1:]

@@ -173,7 +173,8 @@ class TrainingConfig:
         try:
             check_types(self)
         except TypeError as error:
-            raise UsageError(str(error)) from None
+            name, _, wrong = str(error).partition(" ")
+            raise UsageError(f"--{name.replace('_', '-')} {wrong}") from None
         budgets = {
             f"--{name}": value
             for name in ("minutes", "steps", "epochs")
