@@ -345,7 +345,9 @@ def test_nothing_is_overwritten_unless_forced(program, place):
     assert program("plot", "fables", "-o", "curves.svg", "--force", cwd=place).returncode == 0
     assert "fables" in texts((place / "curves.svg").read_bytes())
     (place / "folder.png").mkdir()
-    assert "exists" in one_line(program("plot", "fables", "-o", "folder.png", "--force", cwd=place))
+    assert "is a folder" in one_line(
+        program("plot", "fables", "-o", "folder.png", "--force", cwd=place)
+    )
 
 
 @pytest.mark.parametrize("name", ["curves.pdf", "curves", "png", "-"])

@@ -59,7 +59,8 @@ def words_of(texts: Iterable[str | None], words: Words = "text") -> Iterator[lis
             yield None
             continue
         found = pattern.findall(held + text)
-        yield found[:-_UNSETTLED]
+        if settled := found[:-_UNSETTLED]:
+            yield settled
         held = "".join(found[-_UNSETTLED:])
     yield pattern.findall(held)
 
