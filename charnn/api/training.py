@@ -117,7 +117,7 @@ def resume(
     """Go on with a run as if it had not stopped; or, with a new budget, beyond its end.
 
     Args:
-        run: the run; without it the newest in ``checkpoints/``.
+        run: the run; without it the newest in ``checkpoints/`` that learns.
         log_dir: log for TensorBoard into this folder, too.
         on_event: is told what happens: an event of ``charnn.training.events``.
         stop: asked after every step, and in between; True saves and ends the run.

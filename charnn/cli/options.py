@@ -21,7 +21,7 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="A run or checkpoint; without it the newest run in checkpoints/.",
+        help="A run or checkpoint; without it the newest run in checkpoints/ that will do.",
         show_default=False,
         autocompletion=complete_models,
         rich_help_panel=MODEL,

@@ -30,7 +30,7 @@ def plot(
         list[Path] | None,
         typer.Argument(
             help="Runs, or their metrics.jsonl; - is stdin.",
-            show_default="the newest run",
+            show_default="the newest run with losses",
             autocompletion=complete_models,
         ),
     ] = None,

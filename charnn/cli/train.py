@@ -104,7 +104,9 @@ def train(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with a run: the newest, or the one named.", rich_help_panel=_RUN
+            "--resume",
+            help="Go on with a run: the newest that learns, or the one named.",
+            rich_help_panel=_RUN,
         ),
     ] = False,
     bidirectional: Annotated[bool, typer.Option("--bidirectional", hidden=True)] = False,
