@@ -280,6 +280,8 @@ def test_every_cell_learns_while_reading(checkpoint, cell, tokens, held_out):
 def test_no_numbers_are_an_error(checkpoint, tokens, held_out):
     with pytest.raises(TrainingError, match="--dynamic-lr"):
         costs(DynamicModel(checkpoint, tokens, 5, 1e300, 0.0), held_out)
+    with pytest.raises(TrainingError, match="--dynamic-lr"):  # at the end, where none is learned
+        costs(DynamicModel(checkpoint, tokens, 5, 1e300, 0.0), held_out[:8])
 
 
 def test_gradients_are_measured_on_short_texts(checkpoint, tokens):

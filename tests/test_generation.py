@@ -300,6 +300,13 @@ def test_a_context_that_does_not_fit_is_refused(workplace, tmp_path):
             load_context(path, checkpoint, model)
 
     refused("No such file")
+    for odd in (
+        replace(context, logits_1V=np.full_like(context.logits_1V, np.nan)),
+        replace(context, state=tuple(np.full_like(array, np.nan) for array in context.state)),
+    ):
+        save_context(path, odd, checkpoint)
+        refused("it holds what is no number; make it again")
+    path.unlink()
     save_context(path, context, checkpoint)
     flipped = bytearray(path.read_bytes())
     flipped[-5] ^= 1

@@ -27,7 +27,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-import safetensors
+import safetensors.numpy
 import torch
 from conftest import make_corpus
 
@@ -758,3 +758,13 @@ def main(what, *arguments):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+
+
+def test_weights_that_are_no_numbers_are_damage(workplace, tmp_path):
+    folder = shutil.copytree(workplace / "checkpoints" / "text" / "step-60", tmp_path / "step-60")
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    tensors["output.bias"][3] = math.nan
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    seal(folder)
+    with pytest.raises(CheckpointError, match=r"step-60 is damaged: .* holds what is no number"):
+        read_checkpoint(folder)

@@ -2,6 +2,7 @@ import itertools
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -207,6 +208,11 @@ def test_special_text_inside_user_data_stays_text():
 
 def test_ids_out_of_range_are_refused():
     for id in (-1, CHAR.vocabulary_size):
+        for odd in ([0, id], np.array([0] * 99 + [id])):
+            with pytest.raises(InputError, match=f"^{id} is no id; ids are from 0 to "):
+                CHAR.decode(odd)
+        with pytest.raises(InputError, match=r"^a is no id; ids are from 0 to "):
+            CHAR.decode("abc")
         with pytest.raises(InputError, match=f"^{id} is no id; ids are from 0 to "):
             CHAR.decode([id])
 

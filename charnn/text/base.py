@@ -193,8 +193,8 @@ class Tokenizer(abc.ABC):
         try:
             return b"".join([table[id] if id >= 0 else table[len(table)] for id in ids])
         except (IndexError, TypeError):
-            known = range(len(table))
-            odd = next(id for id in ids if isinstance(id, str | float) or id not in known)
+            numbers = int, np.integer
+            odd = next(id for id in ids if not isinstance(id, numbers) or not 0 <= id < len(table))
             raise InputError(f"{odd!s:.40} is no id; ids are from 0 to {len(table) - 1}") from None
 
     def save(self, folder: Path) -> None:
