@@ -227,7 +227,7 @@ def resolve(path: Path, name: Link = "best") -> Path:
             f"{path} is a file{why if _is_pickle(path) else ''}", "a checkpoint is a folder"
         )
     what = f"no checkpoint in {path}" if path.exists() else f"no such checkpoint: {path}"
-    inside = next(iter(sorted(path.glob("*/last"))), None)
+    inside = min(path.glob("*/last"), default=None)
     hint = "train one with charnn train" if inside is None else f"name one, as {inside.parent} is"
     raise CheckpointError(what, hint)
 

@@ -53,7 +53,7 @@ def find_run(path: Path | None, *, recurrent: bool = False) -> Path:
 
     if path is not None:
         return _inside(CHECKPOINTS, path)
-    found = (runs(CHECKPOINTS, recurrent=True) if recurrent else []) or runs(CHECKPOINTS)
+    found = runs(CHECKPOINTS, recurrent=recurrent) or runs(CHECKPOINTS)
     if not found:
         raise CheckpointError(
             f"no checkpoint in {CHECKPOINTS}/", "train one with charnn train, or name one"

@@ -719,7 +719,7 @@ def test_a_terminal_that_goes_away_stops_training_as_a_signal_does(place):
 
 def test_training_draws_a_bar_on_a_terminal_only(program, place):
     arguments = [*TRAIN, "--steps", "30"]
-    drawn = on_a_terminal(arguments, place, ("stderr",), columns=100).terminal
+    drawn = on_a_terminal(arguments, place, ("stderr",), columns=100)
     assert "━" in drawn
     assert "tok/s" in drawn
     assert "\x1b[?25h" in drawn  # the cursor is shown again

@@ -743,6 +743,16 @@ def test_an_older_run_goes_on(folder, tmp_path):
     assert after.validation_nats < before.validation_nats
 
 
+def test_weights_that_are_no_numbers_are_damage(workplace, tmp_path):
+    folder = shutil.copytree(workplace / "checkpoints" / "text" / "step-60", tmp_path / "step-60")
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    tensors["output.bias"][3] = math.nan
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    seal(folder)
+    with pytest.raises(CheckpointError, match=r"step-60 is damaged: .* holds what is no number"):
+        read_checkpoint(folder)
+
+
 def main(what, *arguments):
     match what:
         case "mutants":
@@ -758,13 +768,3 @@ def main(what, *arguments):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-
-
-def test_weights_that_are_no_numbers_are_damage(workplace, tmp_path):
-    folder = shutil.copytree(workplace / "checkpoints" / "text" / "step-60", tmp_path / "step-60")
-    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
-    tensors["output.bias"][3] = math.nan
-    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
-    seal(folder)
-    with pytest.raises(CheckpointError, match=r"step-60 is damaged: .* holds what is no number"):
-        read_checkpoint(folder)

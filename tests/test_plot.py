@@ -249,7 +249,7 @@ def test_ticks_are_round_and_inside():
 
 def terminal(arguments, cwd, **environment):
     """What a terminal of 70 columns is sent."""
-    return on_a_terminal(arguments, cwd, ("stdout",), columns=70, **environment).terminal
+    return on_a_terminal(arguments, cwd, ("stdout",), columns=70, **environment)
 
 
 def test_colours_are_for_terminals_that_want_them(place):

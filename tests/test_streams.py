@@ -83,9 +83,7 @@ def charnn(line, place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **enviro
 def shown(line, place, **environment):
     """What a terminal is sent, where nobody types anything."""
     streams = ("stdout", "stderr")
-    seen = on_a_terminal(line.split(), place(), streams, SHELL="/bin/bash", **environment)
-    assert seen.code == 0, seen.terminal
-    return seen.terminal
+    return on_a_terminal(line.split(), place(), streams, SHELL="/bin/bash", **environment)
 
 
 def comparable(line, stdout):

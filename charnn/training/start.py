@@ -115,7 +115,7 @@ def prepare(
         raise CorpusError(f"{corpus.path} has no tokens to learn from", "use more text")
     setting = Setting(
         split.tokens,
-        split.bytes / max(split.tokens, 1),
+        split.bytes / split.tokens,
         corpus.tokenizer.vocabulary_size,  # which is as the header says, or an error
         matrix_rate(training.device, training.precision, training.threads) if in_minutes else None,
     )
